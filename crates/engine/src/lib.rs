@@ -1,0 +1,91 @@
+//! Deckle's hands: what a host can be asked to do, and what can be seen of it.
+//!
+//! [`Engine`] has two implementations with one contract: [`linux`] works on this host, [`emulator`]
+//! pretends one. A region of the API is an engine.
+//!
+//! **Invariant**: an engine knows nothing of teams, requests or rows. All that it is told are the plain
+//! values of [`specs`]; all that it says are the plain values of [`seen`]. It decides nothing: it does
+//! one thing when asked, and looks when asked.
+
+mod error;
+pub mod linux;
+pub mod seen;
+pub mod specs;
+
+use async_trait::async_trait;
+use deckle_api::ids::{MachineId, TemplateId};
+
+pub use error::{Error, Result};
+use seen::{ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
+use specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+
+/// What a host can be asked.
+///
+/// Every `ensure_*`, `remove_*` and power call may be made twice, and finishes what a crash left half
+/// done. No two calls for one machine, or for one network, are made at the same time; calls for
+/// different ones are. A call returns when the host has done it, but for the two that a guest answers
+/// in its own time: [`press_power_button`](Engine::press_power_button) and the guest's own start.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// What this host is and has: capacity, acceleration, and what is in the way.
+    async fn look_host(&self) -> Result<HostSeen>;
+
+    /// All that this installation has on the host, whoever asked for it: for finding leaks.
+    async fn look_things(&self) -> Result<Vec<HostThing>>;
+
+    /// A template's image, if it is there.
+    async fn look_template(&self, id: &TemplateId) -> Result<Option<TemplateSeen>>;
+
+    /// Takes an image file in as a template. An image that cannot serve is refused with a
+    /// [final](Error::is_final) error that says why: it names a backing or external data file, its format
+    /// is unknown, or it is larger than the spec allows.
+    async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen>;
+
+    /// Removes a template's image. Disks made from it keep working.
+    async fn remove_template(&self, id: &TemplateId) -> Result<()>;
+
+    /// A network on the host.
+    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen>;
+
+    /// Makes a network, or mends what is missing of it.
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()>;
+
+    /// Removes a network and all that is in it.
+    async fn remove_network(&self, network: &HostNetwork) -> Result<()>;
+
+    /// A machine on the host: its disk, its place in `network`, its power and its guest.
+    async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen>;
+
+    /// Makes a machine's disk on its template, or grows it to the asked size. Never shrinks, never
+    /// replaces one that is there.
+    async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()>;
+
+    /// Removes a machine's disk and all else that is kept of the machine on the host.
+    async fn remove_disk(&self, id: &MachineId) -> Result<()>;
+
+    /// Plugs a machine into a network: its port, its fixed lease, its names, the guard of its address.
+    async fn ensure_nic(&self, spec: &NicSpec) -> Result<()>;
+
+    /// Unplugs a machine from a network. Nothing is left of it there.
+    async fn remove_nic(&self, id: &MachineId, network: &HostNetwork) -> Result<()>;
+
+    /// Leads a public address to a machine and the machine's packets out from it, and takes any other
+    /// public address from the machine.
+    async fn ensure_public_ip(&self, spec: &PublicIpSpec) -> Result<()>;
+
+    /// Takes every public address from a machine.
+    async fn remove_public_ip(&self, id: &MachineId, network: &HostNetwork) -> Result<()>;
+
+    /// Starts a machine, unless it is on: its disk and its network port are there.
+    async fn power_on(&self, spec: &BootSpec) -> Result<()>;
+
+    /// Asks the guest to shut down. It may not hear it: press again until the look says otherwise.
+    async fn press_power_button(&self, id: &MachineId) -> Result<()>;
+
+    /// Cuts a machine's power. When it returns, the machine is [off](seen::Power::Off).
+    async fn cut_power(&self, id: &MachineId) -> Result<()>;
+
+    /// A piece of a machine's serial log from byte `from` on, counted since the log was begun. What is
+    /// older than the kept bound is gone: the chunk says where it really begins.
+    async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk>;
+}

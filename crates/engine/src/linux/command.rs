@@ -1,0 +1,173 @@
+//! The one place that starts programs.
+//!
+//! **Invariants**: arguments are lists, never text for a shell; every run has a limit of time and of
+//! output; what a program says is parsed by the caller once, into a type.
+
+use std::ffi::OsStr;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::error::{Error, Result};
+
+/// How long a program may take that only talks to the kernel.
+pub const PROMPT: Duration = Duration::from_secs(20);
+
+/// A program to run to its end.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+    shown: String,
+    input: Option<Vec<u8>>,
+    limit: Duration,
+}
+
+/// How a program ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It is not installed, or could not be started.
+    #[error("{program} cannot be started")]
+    NotStarted {
+        /// The program's name.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It said no.
+    #[error("`{shown}` failed ({status}): {said}")]
+    Said {
+        /// The command line.
+        shown: String,
+        /// Its exit status.
+        status: std::process::ExitStatus,
+        /// The last of what it wrote to its standard error.
+        said: String,
+    },
+    /// It did not end in time and was stopped.
+    #[error("`{shown}` took longer than {limit:?}")]
+    TooLong {
+        /// The command line.
+        shown: String,
+        /// The time that it had.
+        limit: Duration,
+    },
+}
+
+/// A program, found on the path.
+pub fn run(program: &str) -> Run {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).kill_on_drop(true).env("LC_ALL", "C");
+    Run { command, shown: program.to_owned(), input: None, limit: PROMPT }
+}
+
+impl Run {
+    /// One argument more.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.shown.push(' ');
+        self.shown.push_str(&arg.as_ref().to_string_lossy());
+        self.command.arg(arg);
+        self
+    }
+
+    /// More arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        for arg in args {
+            self = self.arg(arg);
+        }
+        self
+    }
+
+    /// What the program reads from its standard input.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// How long it may take; [`PROMPT`] otherwise.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The command itself, for what this type has no word for (a user, a namespace).
+    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
+        change(&mut self.command);
+        self
+    }
+
+    /// Runs it and answers with what it wrote to its standard output.
+    pub async fn output(self) -> std::result::Result<Vec<u8>, Failure> {
+        let shown = self.shown.clone();
+        let limit = self.limit;
+        let output = tokio::time::timeout(limit, self.finish())
+            .await
+            .map_err(|_| Failure::TooLong { shown: shown.clone(), limit })??;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = last_of(&output.stderr);
+        Err(Failure::Said { shown, status: output.status, said })
+    }
+
+    /// Runs it; a failure is one that [passes](Error::Passing).
+    pub async fn done(self, act: impl Into<String>) -> Result<Vec<u8>> {
+        self.output().await.map_err(|failure| Error::passing(act, failure))
+    }
+
+    async fn finish(mut self) -> std::result::Result<Output, Failure> {
+        let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
+        let not_started = |source| Failure::NotStarted { program: program.clone(), source };
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(not_started)?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            if let (Some(mut stdin), Some(input)) = (stdin, self.input) {
+                // A program may end without reading all of it: its exit status says how that went.
+                let _ = stdin.write_all(&input).await;
+            }
+        };
+        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+        output.map_err(not_started)
+    }
+}
+
+/// The end of what a program said, short enough for a log line.
+fn last_of(bytes: &[u8]) -> String {
+    const KEPT: usize = 500;
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(KEPT)..]);
+    text.trim().replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_reads_its_input_and_its_answer_comes_back() {
+        let said = run("cat").input("words").output().await;
+        assert_eq!(said.ok().as_deref(), Some(&b"words"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_failure_tells_what_the_program_said() {
+        let failure = run("ls").arg("/no/such/folder").output().await.unwrap_err().to_string();
+        assert!(failure.contains("`ls /no/such/folder` failed"), "{failure}");
+        assert!(failure.contains("No such file"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_stopped() {
+        let run = run("sleep").arg("600").limit(Duration::from_millis(50));
+        assert!(matches!(run.output().await, Err(Failure::TooLong { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_missing_is_named() {
+        let failure = run("no-such-program").output().await.unwrap_err();
+        assert_eq!(failure.to_string(), "no-such-program cannot be started");
+    }
+}

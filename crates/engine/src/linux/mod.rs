@@ -1,0 +1,72 @@
+//! This host: QEMU machines in network namespaces.
+//!
+//! **Invariants**: only [`command`] starts programs; every name on the host comes from an id, in
+//! [`paths`]. All that the engine remembers lies on the host itself and is found again by looking, so that
+//! machines outlive the server.
+
+pub mod command;
+pub mod paths;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// What an operator may set of this engine. Every value has a default that works on a plain Debian host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where disks, templates and sockets lie. Left out: the server's state folder.
+    pub state: PathBuf,
+    /// The range that the links between the host and its networks take their /31s from.
+    pub uplinks: Ipv4Net,
+    /// The range that private networks lie in: traffic to it never leaves a network.
+    pub private_pool: Ipv4Net,
+    /// The public addresses that this host may give to machines.
+    pub public_pools: Vec<Ipv4Net>,
+    /// An interface on which the host answers ARP for its machines' public addresses. Left out: the
+    /// addresses are routed to this host by other means, or used on this host alone.
+    pub proxy_arp_on: Option<String>,
+    /// Where the networks' name servers ask. Left out: the host's own name servers, but for loopback ones.
+    pub name_servers: Vec<Ipv4Addr>,
+    /// The first of the user ids that QEMU processes run under, one each.
+    pub first_uid: u32,
+    /// How guests run: `auto` tries a probe guest under KVM first, `tcg` never does.
+    pub acceleration: AccelerationWish,
+    /// Memory that is left to the host itself, in MiB.
+    pub reserve_mib: u64,
+    /// How many virtual processors a processor of the host may carry.
+    pub vcpus_per_cpu: u32,
+    /// Free disk space in GiB below which no disk is made or grown.
+    pub disk_floor_gib: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            state: PathBuf::new(),
+            uplinks: Ipv4Net::new_assert(Ipv4Addr::new(100, 96, 0, 0), 16),
+            private_pool: Ipv4Net::new_assert(Ipv4Addr::new(10, 64, 0, 0), 10),
+            public_pools: vec![Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24)],
+            proxy_arp_on: None,
+            name_servers: Vec::new(),
+            first_uid: 2_000_000,
+            acceleration: AccelerationWish::Auto,
+            reserve_mib: 1024,
+            vcpus_per_cpu: 8,
+            disk_floor_gib: 2,
+        }
+    }
+}
+
+/// How guests are to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccelerationWish {
+    /// KVM where a probe guest has really run under it, else TCG.
+    #[default]
+    Auto,
+    /// TCG, without a probe.
+    Tcg,
+}

@@ -1,0 +1,181 @@
+//! What can be seen of a host: facts at the moment of the look, never wishes.
+
+use std::net::Ipv4Addr;
+
+use deckle_api::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A machine as its host shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MachineSeen {
+    /// Its disk, if there is one.
+    pub disk: Option<DiskSeen>,
+    /// Whether it is plugged into the network that was asked about, with all that belongs to it.
+    pub nic: bool,
+    /// The public address that leads to it, if one does.
+    pub public_ip: Option<Ipv4Addr>,
+    /// Its power.
+    pub power: Power,
+    /// What its guest shows of itself, since this boot.
+    pub guest: GuestSeen,
+}
+
+/// A disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSeen {
+    /// Its size as the guest sees it, in bytes.
+    pub size_bytes: u64,
+    /// What it takes on the host, in bytes.
+    pub used_bytes: u64,
+}
+
+/// A machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Power {
+    /// No virtual machine runs.
+    #[default]
+    Off,
+    /// It runs.
+    On {
+        /// The number that the boot was given.
+        boot: u64,
+        /// When it was started.
+        since: Timestamp,
+    },
+    /// The guest has shut down by itself or because the button was pressed; its power is to be cut.
+    Halted {
+        /// The number that the boot was given.
+        boot: u64,
+    },
+    /// The host has stopped the guest because its disk cannot be written: it goes on when there is room.
+    Stalled {
+        /// The number that the boot was given.
+        boot: u64,
+    },
+}
+
+/// A guest, since its boot.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GuestSeen {
+    /// When it last took its address, if it has since this boot.
+    pub leased: Option<Timestamp>,
+    /// Its agent.
+    pub agent: AgentSeen,
+}
+
+/// A guest agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum AgentSeen {
+    /// Nothing in the guest has opened the agent's port.
+    #[default]
+    Absent,
+    /// The port is open; no answer yet.
+    Opened,
+    /// It answers.
+    Answers {
+        /// The operating system's name for itself, where the agent tells it.
+        os: Option<String>,
+    },
+}
+
+/// A network as its host shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkSeen {
+    /// Nothing of it is there.
+    Absent,
+    /// Some of it is missing: the namespace, the bridge, the uplink, the rules or the lease server.
+    Broken,
+    /// It is whole.
+    Whole,
+}
+
+/// A template's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateSeen {
+    /// The smallest disk that can be made from it, in bytes.
+    pub size_bytes: u64,
+    /// What it takes on the host, in bytes.
+    pub used_bytes: u64,
+}
+
+/// What a host has and is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSeen {
+    /// What machines may take together; nothing is a bound where it is absent.
+    pub capacity: Option<Capacity>,
+    /// How guests run.
+    pub acceleration: Acceleration,
+    /// What was checked, for `deckle doctor`.
+    pub checks: Vec<Check>,
+}
+
+/// What machines may take of a host together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Memory in bytes, the host's own reserve already taken off.
+    pub ram_bytes: u64,
+    /// Virtual processors: the host's, times the configured factor.
+    pub vcpus: u32,
+    /// Free space where disks lie, in bytes, the configured floor already taken off.
+    pub disk_free_bytes: u64,
+}
+
+/// How guests run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acceleration {
+    /// By the processor: a probe guest has really run so.
+    Kvm,
+    /// By translation, many times slower.
+    Tcg {
+        /// Why not by the processor.
+        because: String,
+    },
+    /// Not at all: no guest is real here.
+    Pretended,
+}
+
+/// One thing that `deckle doctor` looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at: `nftables`.
+    pub name: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found, in a sentence.
+    pub found: String,
+    /// The command or the setting that mends it; empty when nothing is to be mended.
+    pub cure: String,
+}
+
+/// How a checked thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Deckle works, with less.
+    Weak,
+    /// Deckle cannot run machines so.
+    Bad,
+}
+
+/// Something that this installation has on a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostThing {
+    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`.
+    pub kind: String,
+    /// Its name on the host.
+    pub name: String,
+    /// The id of the object that it was made for: a machine's, a network's or a template's.
+    pub of: String,
+}
+
+/// A piece of a serial log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConsoleChunk {
+    /// Where the piece begins, in bytes since the log was begun.
+    pub from: u64,
+    /// Where the next piece begins.
+    pub next: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
