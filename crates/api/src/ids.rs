@@ -114,6 +114,8 @@ ids! {
     TeamId = "te", "team";
     /// The id of an API key's row. The key itself is never stored.
     ApiKeyId = "k", "API key";
+    /// The id of an SSH key.
+    SshKeyId = "sk", "SSH key";
     /// The id of a machine event.
     MachineEventId = "ev", "machine event";
 }

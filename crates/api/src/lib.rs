@@ -3,7 +3,22 @@
 //! **Invariant**: pure data. Nothing here reads a clock for a decision, opens a file or a socket, or
 //! knows of a store or a host.
 
+pub mod admin;
+pub mod consoles;
+pub mod errors;
+mod fields;
 pub mod ids;
+pub mod machine_events;
+pub mod machine_types;
+pub mod machines;
+pub mod os_templates;
+pub mod paging;
+pub mod private_networks;
+pub mod regions;
+pub mod sessions;
+pub mod sizes;
+pub mod ssh_keys;
+pub mod startup_scripts;
 pub mod time;
 
 pub use time::Timestamp;

@@ -1,0 +1,152 @@
+//! What an operator asks of the running server, over its own socket: never over the API's listener.
+
+use std::path::PathBuf;
+
+use deckle_api_macros::wire;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Timestamp;
+use crate::ids::{ApiKeyId, TeamId, TemplateId, UserId};
+use crate::os_templates::OsTemplate;
+
+/// What a member of a team may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Use the machines that are shared with it.
+    Member,
+    /// Everything in the team.
+    Admin,
+    /// Everything, and cannot be removed. A team has one.
+    Owner,
+}
+
+impl Role {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// A team to make, with its owner: `POST /admin/teams`.
+#[wire(strict)]
+pub struct CreateTeam {
+    /// Its name.
+    pub name: String,
+    /// Its name in addresses; left out, it is made from the name.
+    pub namespace: Optional<String>,
+    /// The owner's mail address. A user that has it already becomes the owner.
+    pub owner_email: String,
+}
+
+/// A team: `GET /admin/teams` answers a list of them.
+#[wire]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Its name.
+    pub name: String,
+    /// Its name in addresses.
+    pub namespace: String,
+    /// When it was made.
+    pub dt_created: Timestamp,
+    /// Who is in it.
+    pub members: Vec<Member>,
+}
+
+/// A user of a team.
+#[wire]
+pub struct Member {
+    /// The user.
+    pub user_id: UserId,
+    /// The user's mail address.
+    pub email: String,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// A user to put into a team, or another role for one: `POST /admin/teams/{id}/members`.
+#[wire(strict)]
+pub struct SetMember {
+    /// The user's mail address. A new user is made for a new one.
+    pub email: String,
+    /// What the user may do: member or admin.
+    pub role: Role,
+}
+
+/// An API key to make: `POST /admin/keys`.
+#[wire(strict)]
+pub struct CreateApiKey {
+    /// The team that it acts for.
+    pub team_id: TeamId,
+    /// The mail address of the member that it acts as.
+    pub email: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do; everything when left out: `read:all`, `write:all`, `read:vm`, `write:vm`,
+    /// `read:network`, `write:network`.
+    pub scopes: Optional<Vec<String>>,
+}
+
+/// An API key: `GET /admin/keys` answers a list of them, without their texts.
+#[wire]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What it is for.
+    pub name: String,
+    /// The team that it acts for.
+    pub team_id: TeamId,
+    /// The user that it acts as.
+    pub user_id: UserId,
+    /// What it may do; empty is everything.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub dt_created: Timestamp,
+    /// The key itself: only in the answer that made it.
+    pub key: Optional<String>,
+}
+
+/// An image file to take in as a template of an operating system: `POST /admin/templates`.
+#[wire(strict)]
+pub struct ImportTemplate {
+    /// The file, as the server sees it.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its operating system, in words; the name when left out.
+    pub operating_system_label: Optional<String>,
+    /// Its id; a new one when left out. One that is there already is an error.
+    pub id: Optional<TemplateId>,
+    /// Whether its guests have an agent; true when left out. Without one, a machine counts as ready as
+    /// soon as it has its address.
+    pub has_agent: Optional<bool>,
+}
+
+/// A template as an operator sees it: `GET /admin/templates` answers a list of them.
+#[wire]
+pub struct Template {
+    /// As its users see it.
+    pub template: OsTemplate,
+    /// Whether its guests have an agent.
+    pub has_agent: bool,
+    /// The smallest disk that can be made from it, in bytes.
+    #[schema(value_type = i64)]
+    pub size_bytes: u64,
+}
+
+/// Something on the host that no row explains: `GET /admin/leaks` answers a list of them.
+#[wire]
+pub struct Leak {
+    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`.
+    pub kind: String,
+    /// Its name on the host.
+    pub name: String,
+    /// The id of the object that it was made for.
+    pub of: String,
+}

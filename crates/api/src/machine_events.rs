@@ -1,0 +1,84 @@
+//! Machine events on the wire: the tickets of long work.
+
+use deckle_api_macros::wire;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Timestamp;
+use crate::ids::{MachineEventId, MachineId};
+
+/// How a piece of work on a machine goes.
+#[wire]
+pub struct MachineEvent {
+    /// Its id.
+    pub id: MachineEventId,
+    /// What is being done.
+    #[schema(inline)]
+    pub name: MachineEventName,
+    /// How far it is.
+    #[schema(inline)]
+    pub state: MachineEventState,
+    /// The machine that it is about.
+    pub machine_id: Nullable<MachineId>,
+    /// When it was ordered.
+    pub dt_created: Timestamp,
+    /// When the work began.
+    pub dt_started: Nullable<Timestamp>,
+    /// When it ended.
+    pub dt_finished: Nullable<Timestamp>,
+    /// Why it failed.
+    pub error: Nullable<String>,
+}
+
+/// What is being done to a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    missing_docs,
+    reason = "the words are the wire's; the used ones are documented where they are opened"
+)]
+pub enum MachineEventName {
+    BillSessions,
+    BillUpgrade,
+    Create,
+    Deactivate,
+    Restart,
+    SnapshotCreate,
+    SnapshotDelete,
+    SnapshotRestore,
+    Start,
+    Stop,
+    TemplateCreate,
+    TemplateDelete,
+    TemplateDistribute,
+    TemplateImport,
+    VmMigrate,
+    VmShutdownForce,
+    VmUpgrade,
+}
+
+/// How far an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineEventState {
+    /// Ordered; nothing was done yet.
+    New,
+    /// Under way.
+    #[serde(rename = "in progress")]
+    InProgress,
+    /// It has succeeded.
+    Done,
+    /// It has failed.
+    Error,
+    /// Another order took its place.
+    Cancelled,
+}
+
+crate::list_query! {
+    /// The machine events of a team.
+    ListMachineEvents by MachineEventOrder { DtCreated = "dtCreated" }
+    where {
+        /// Only events of this machine.
+        machine_id: MachineId,
+    }
+}
