@@ -116,6 +116,7 @@ pub struct ApiKey {
 #[wire(strict)]
 pub struct ImportTemplate {
     /// The file, as the server sees it.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// Its name.
     pub name: String,
