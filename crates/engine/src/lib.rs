@@ -7,6 +7,7 @@
 //! values of [`specs`]; all that it says are the plain values of [`seen`]. It decides nothing: it does
 //! one thing when asked, and looks when asked.
 
+pub mod emulator;
 mod error;
 pub mod linux;
 pub mod seen;

@@ -1,0 +1,133 @@
+//! The contract, call by call.
+
+use async_trait::async_trait;
+use deckle_api::ids::{MachineId, TemplateId};
+
+use super::{Call, Emulator};
+use crate::Engine;
+use crate::error::Result;
+use crate::seen::{
+    Acceleration, Check, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen, Verdict,
+};
+use crate::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+
+#[async_trait]
+impl Engine for Emulator {
+    async fn look_host(&self) -> Result<HostSeen> {
+        self.call(Call::LookHost, |inside, _| {
+            Ok(HostSeen {
+                capacity: inside.world.capacity_seen(),
+                acceleration: Acceleration::Pretended,
+                checks: vec![pretended()],
+            })
+        })
+    }
+
+    async fn look_things(&self) -> Result<Vec<HostThing>> {
+        self.call(Call::LookThings, |inside, _| Ok(inside.world.things()))
+    }
+
+    async fn look_template(&self, id: &TemplateId) -> Result<Option<TemplateSeen>> {
+        self.call(Call::LookTemplate, |inside, _| Ok(inside.world.templates.get(id).copied()))
+    }
+
+    async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen> {
+        self.call(Call::EnsureTemplate, |inside, _| inside.world.ensure_template(spec))
+    }
+
+    async fn remove_template(&self, id: &TemplateId) -> Result<()> {
+        self.call(Call::RemoveTemplate, |inside, _| {
+            inside.world.remove_template(id);
+            Ok(())
+        })
+    }
+
+    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen> {
+        self.call(Call::LookNetwork, |inside, _| Ok(inside.world.look_network(network)))
+    }
+
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
+        self.call(Call::EnsureNetwork, |inside, _| inside.world.ensure_network(spec))
+    }
+
+    async fn remove_network(&self, network: &HostNetwork) -> Result<()> {
+        self.call(Call::RemoveNetwork, |inside, _| {
+            inside.world.remove_network(network);
+            Ok(())
+        })
+    }
+
+    async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {
+        self.call(Call::LookMachine, |inside, now| {
+            let nature = inside.levers.nature(id);
+            Ok(inside.world.look_machine(id, network, (now, self.pace, &nature)))
+        })
+    }
+
+    async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
+        self.call(Call::EnsureDisk, |inside, _| inside.world.ensure_disk(spec))
+    }
+
+    async fn remove_disk(&self, id: &MachineId) -> Result<()> {
+        self.call(Call::RemoveDisk, |inside, _| inside.world.remove_disk(id))
+    }
+
+    async fn ensure_nic(&self, spec: &NicSpec) -> Result<()> {
+        self.call(Call::EnsureNic, |inside, _| inside.world.ensure_nic(spec))
+    }
+
+    async fn remove_nic(&self, id: &MachineId, network: &HostNetwork) -> Result<()> {
+        self.call(Call::RemoveNic, |inside, _| {
+            inside.world.remove_nic(id, network);
+            Ok(())
+        })
+    }
+
+    async fn ensure_public_ip(&self, spec: &PublicIpSpec) -> Result<()> {
+        self.call(Call::EnsurePublicIp, |inside, _| inside.world.ensure_public_ip(spec))
+    }
+
+    async fn remove_public_ip(&self, id: &MachineId, network: &HostNetwork) -> Result<()> {
+        self.call(Call::RemovePublicIp, |inside, _| {
+            inside.world.remove_public_ip(id, network);
+            Ok(())
+        })
+    }
+
+    async fn power_on(&self, spec: &BootSpec) -> Result<()> {
+        self.call(Call::PowerOn, |inside, now| inside.world.power_on(spec, now))
+    }
+
+    async fn press_power_button(&self, id: &MachineId) -> Result<()> {
+        self.call(Call::PressPowerButton, |inside, now| {
+            let nature = inside.levers.nature(id);
+            if !nature.deaf && !nature.stalled {
+                inside.world.press_power_button(id, now, self.pace);
+            }
+            Ok(())
+        })
+    }
+
+    async fn cut_power(&self, id: &MachineId) -> Result<()> {
+        self.call(Call::CutPower, |inside, _| {
+            inside.world.cut_power(id);
+            Ok(())
+        })
+    }
+
+    async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk> {
+        self.call(Call::ReadConsole, |inside, _| {
+            let console = inside.world.machines.get(id).map(|machine| &machine.console);
+            Ok(console.map(|console| console.read(from, bytes_max)).unwrap_or_default())
+        })
+    }
+}
+
+fn pretended() -> Check {
+    Check {
+        name: "engine".to_owned(),
+        verdict: Verdict::Weak,
+        found: "This host is pretended: machines answer, and none is real.".to_owned(),
+        cure: "deckle serve --engine linux".to_owned(),
+    }
+}

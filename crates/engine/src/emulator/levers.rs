@@ -1,0 +1,148 @@
+//! What tests do to a pretended host behind the control plane's back.
+
+use std::collections::BTreeMap;
+
+use deckle_api::ids::MachineId;
+
+use super::guest::Nature;
+use super::world::Thing;
+use super::{Call, Emulator, Fault, Fuse, Inside};
+use crate::error::{Error, Result};
+use crate::specs::HostNetwork;
+
+#[derive(Default)]
+pub(super) struct Levers {
+    fuse: Option<Fuse>,
+    always: Option<(Call, Fault)>,
+    natures: BTreeMap<MachineId, Nature>,
+    made: BTreeMap<Call, u64>,
+}
+
+/// # Levers
+///
+/// None of them is a call of the contract; none is kept in the state folder but for what it does to the
+/// world. Those that name a machine may come before the machine.
+impl Emulator {
+    /// Breaks the next call of a method, once; `None` takes an unspent fuse out.
+    pub fn fail_at(&self, fuse: Option<Fuse>) {
+        self.inside().levers.fuse = fuse;
+    }
+
+    /// Whether the fuse is still whole: the call that it waits for was not made.
+    pub fn fuse_left(&self) -> Option<Fuse> {
+        self.inside().levers.fuse
+    }
+
+    /// Makes every call of a method fail without an effect, until it is told `None`.
+    pub fn fail_always(&self, fault: Option<(Call, Fault)>) {
+        self.inside().levers.always = fault;
+    }
+
+    /// The guest shuts down by itself: its machine is [halted](crate::seen::Power::Halted).
+    pub fn guest_powers_off(&self, id: &MachineId) {
+        let now = self.now();
+        self.pull(|inside| inside.world.halt(id, now));
+    }
+
+    /// The virtual machine is gone: its machine is [off](crate::seen::Power::Off).
+    pub fn crash(&self, id: &MachineId) {
+        self.pull(|inside| inside.world.cut_power(id));
+    }
+
+    /// The host goes down and comes back: machines are off, networks and all that is in them are gone;
+    /// disks, logs and templates stay.
+    pub fn reboot_host(&self) {
+        self.pull(|Inside { world, .. }| {
+            for id in world.machines.keys().cloned().collect::<Vec<_>>() {
+                world.cut_power(&id);
+            }
+            for id in world.networks.keys().cloned().collect::<Vec<_>>() {
+                world.remove_network(&id);
+            }
+        });
+    }
+
+    /// The machine's disk is gone, and nothing else of it.
+    pub fn lose_disk(&self, id: &MachineId) {
+        self.pull(|inside| inside.world.lose_disk(id));
+    }
+
+    /// Some of the network is missing: it is [broken](crate::seen::NetworkSeen::Broken) until it is mended.
+    pub fn break_network(&self, id: &HostNetwork) {
+        self.pull(|Inside { world, .. }| {
+            if let Some(network) = world.networks.get_mut(id) {
+                network.broken = true;
+                world.changed.insert(Thing::Network(id.clone()));
+            }
+        });
+    }
+
+    /// Whether the guest ignores the power button.
+    pub fn deaf(&self, id: &MachineId, deaf: bool) {
+        self.inside().levers.nature_mut(id).deaf = deaf;
+    }
+
+    /// Whether the guest's agent never opens its port. The address is leased all the same.
+    pub fn silent(&self, id: &MachineId, silent: bool) {
+        self.inside().levers.nature_mut(id).silent = silent;
+    }
+
+    /// Whether the machine is [stalled](crate::seen::Power::Stalled) while it is on.
+    pub fn stall(&self, id: &MachineId, stalled: bool) {
+        self.inside().levers.nature_mut(id).stalled = stalled;
+    }
+
+    /// What the guest's agent calls the operating system; without it, it does not say.
+    pub fn says_os(&self, id: &MachineId, os: Option<&str>) {
+        self.inside().levers.nature_mut(id).os = os.map(str::to_owned);
+    }
+
+    /// The calls that were made, each method with its number, in the order of the trait.
+    pub fn calls(&self) -> Vec<(Call, u64)> {
+        self.inside().levers.made.iter().map(|(call, number)| (*call, *number)).collect()
+    }
+
+    fn pull(&self, change: impl FnOnce(&mut Inside)) {
+        let mut inside = self.inside();
+        change(&mut inside);
+        // What cannot be written now is written by the next call, which tells why it cannot.
+        let _ = inside.keep();
+    }
+}
+
+impl Levers {
+    pub fn nature(&self, id: &MachineId) -> Nature {
+        self.natures.get(id).cloned().unwrap_or_default()
+    }
+
+    pub fn before(&mut self, call: Call) -> Result<()> {
+        *self.made.entry(call).or_default() += 1;
+        match self.always {
+            Some((broken, Fault::Passing)) if broken == call => return Err(passing(call, "before")),
+            Some((broken, Fault::Final)) if broken == call => {
+                return Err(Error::lasting(format!("call {call}"), "a test lets it fail"));
+            }
+            _ => {}
+        }
+        self.burn(Fuse::Before(call), || passing(call, "before"))
+    }
+
+    pub fn after(&mut self, call: Call) -> Result<()> {
+        self.burn(Fuse::After(call), || passing(call, "after"))
+    }
+
+    fn burn(&mut self, fuse: Fuse, error: impl FnOnce() -> Error) -> Result<()> {
+        match self.fuse.take_if(|left| *left == fuse) {
+            Some(_) => Err(error()),
+            None => Ok(()),
+        }
+    }
+
+    fn nature_mut(&mut self, id: &MachineId) -> &mut Nature {
+        self.natures.entry(id.clone()).or_default()
+    }
+}
+
+fn passing(call: Call, when: &str) -> Error {
+    Error::passing(format!("call {call}"), format!("a test lets it fail {when} its effect"))
+}

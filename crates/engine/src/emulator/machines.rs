@@ -1,0 +1,169 @@
+//! Machines: their disks and their power.
+
+use deckle_api::Timestamp;
+use deckle_api::ids::MachineId;
+
+use super::console::Console;
+use super::guest::{Boot, Nature, Pace};
+use super::world::{Disk, Machine, Thing, World};
+use crate::error::{Error, Result};
+use crate::seen::{Capacity, DiskSeen, MachineSeen, Power};
+use crate::specs::{BootSpec, DiskSpec, HostNetwork};
+
+/// What a new disk takes of its host, in bytes: it is thin.
+const NEW_DISK_BYTES: u64 = 256 << 10;
+/// What a disk takes after a boot, in bytes, if it is that large.
+const BOOTED_DISK_BYTES: u64 = 512 << 20;
+
+impl World {
+    pub fn look_machine(
+        &self,
+        id: &MachineId,
+        network: &HostNetwork,
+        (now, pace, nature): (Timestamp, Pace, &Nature),
+    ) -> MachineSeen {
+        let machine = self.machines.get(id);
+        let boot = machine.and_then(|machine| machine.boot.as_ref());
+        let disk = machine.and_then(|machine| machine.disk.as_ref());
+        MachineSeen {
+            disk: disk.map(|disk| DiskSeen { size_bytes: disk.size_bytes, used_bytes: disk.used_bytes }),
+            nic: self.nic(id, network).is_some(),
+            public_ip: self.public_ip(id, network),
+            power: boot.map_or(Power::Off, |boot| boot.power(now, nature)),
+            guest: boot.map(|boot| boot.guest(now, pace, nature)).unwrap_or_default(),
+        }
+    }
+
+    pub fn ensure_disk(&mut self, spec: &DiskSpec) -> Result<()> {
+        let DiskSpec { machine: id, template, size_bytes } = spec;
+        let act = || format!("make the disk of {id}, {size_bytes} bytes on {template}");
+        let there = self.machines.get(id).and_then(|machine| machine.disk.as_ref());
+        let there_bytes = there.map(|disk| disk.size_bytes);
+        if there_bytes.is_none() {
+            let Some(parent) = self.templates.get(template) else {
+                return Err(Error::lasting(act(), "the template is not there"));
+            };
+            if *size_bytes < parent.size_bytes {
+                let why = format!("the template needs {} bytes", parent.size_bytes);
+                return Err(Error::lasting(act(), why));
+            }
+        }
+        let more = size_bytes.saturating_sub(there_bytes.unwrap_or(0));
+        if more == 0 {
+            return Ok(());
+        }
+        if self.capacity_seen().is_some_and(|capacity| more > capacity.disk_free_bytes) {
+            return Err(Error::lasting(act(), "no space left"));
+        }
+        let machine = self.machine(id);
+        match &mut machine.disk {
+            Some(disk) => disk.size_bytes = *size_bytes,
+            none => {
+                let (template, ran) = (template.clone(), Default::default());
+                let used_bytes = NEW_DISK_BYTES.min(*size_bytes);
+                *none = Some(Disk { template, size_bytes: *size_bytes, used_bytes, ran });
+            }
+        }
+        self.taken.disk_bytes += more;
+        Ok(())
+    }
+
+    pub fn remove_disk(&mut self, id: &MachineId) -> Result<()> {
+        let Some(machine) = self.machines.get(id) else { return Ok(()) };
+        if machine.boot.is_some() {
+            return Err(Error::lasting(format!("remove the disk of {id}"), "the machine is on"));
+        }
+        self.lose_disk(id);
+        self.machines.remove(id);
+        Ok(())
+    }
+
+    /// The disk is gone, and all else of the machine stays.
+    pub fn lose_disk(&mut self, id: &MachineId) {
+        if self.machines.contains_key(id)
+            && let Some(disk) = self.machine(id).disk.take()
+        {
+            self.taken.disk_bytes -= disk.size_bytes;
+        }
+    }
+
+    pub fn power_on(&mut self, spec: &BootSpec, now: Timestamp) -> Result<()> {
+        let BootSpec { machine: id, boot: number, vcpus, ram_bytes, nic, seed } = spec;
+        let refused = |why: &str| Err(Error::lasting(format!("start {id}"), why));
+        let there = self.machines.get(id);
+        if there.is_some_and(|machine| machine.boot.is_some()) {
+            return Ok(());
+        }
+        if there.is_none_or(|machine| machine.disk.is_none()) {
+            return refused("it has no disk");
+        }
+        if !self.networks.contains_key(&nic.network) {
+            return refused("its network is not there");
+        }
+        let plugged = self.nic(id, &nic.network);
+        if !plugged.is_some_and(|plugged| plugged.mac == nic.mac && plugged.ip == nic.ip) {
+            return refused("it is not plugged in, or with other addresses");
+        }
+        if let Some(capacity) = self.capacity
+            && !self.fits(&capacity, *vcpus, *ram_bytes)
+        {
+            return refused("no memory or no processors left");
+        }
+        let machine = self.machine(id);
+        machine.boot = Some(Boot::new(*number, now, *vcpus, *ram_bytes));
+        if let Some(disk) = &mut machine.disk {
+            machine.console.boot(spec, &disk.ran);
+            disk.ran.extend(seed.startup_script.as_ref().map(|script| script.id.clone()));
+            disk.used_bytes = disk.used_bytes.max(BOOTED_DISK_BYTES.min(disk.size_bytes));
+        }
+        self.taken.ram_bytes += ram_bytes;
+        self.taken.vcpus += vcpus;
+        Ok(())
+    }
+
+    pub fn press_power_button(&mut self, id: &MachineId, now: Timestamp, pace: Pace) {
+        if let Some(boot) = self.boot(id) {
+            boot.heard_button(now, pace);
+        }
+    }
+
+    pub fn halt(&mut self, id: &MachineId, now: Timestamp) {
+        if let Some(boot) = self.boot(id) {
+            boot.halt(now);
+        }
+    }
+
+    pub fn cut_power(&mut self, id: &MachineId) {
+        if self.boot(id).is_none() {
+            return;
+        }
+        let machine = self.machine(id);
+        machine.console.say("emulator: the power is off");
+        if let Some(boot) = machine.boot.take() {
+            self.taken.ram_bytes -= boot.ram_bytes;
+            self.taken.vcpus -= boot.vcpus;
+        }
+    }
+
+    fn fits(&self, capacity: &Capacity, vcpus: u32, ram_bytes: u64) -> bool {
+        self.taken.ram_bytes.saturating_add(ram_bytes) <= capacity.ram_bytes
+            && self.taken.vcpus.saturating_add(vcpus) <= capacity.vcpus
+    }
+
+    /// The machine's boot, to change it.
+    fn boot(&mut self, id: &MachineId) -> Option<&mut Boot> {
+        self.machines.get(id)?.boot.as_ref()?;
+        self.machine(id).boot.as_mut()
+    }
+
+    /// The machine, to change it: made when nothing is kept of it.
+    fn machine(&mut self, id: &MachineId) -> &mut Machine {
+        self.changed.insert(Thing::Machine(id.clone()));
+        self.machines.entry(id.clone()).or_insert_with(|| Machine {
+            id: id.clone(),
+            disk: None,
+            boot: None,
+            console: Console::default(),
+        })
+    }
+}
