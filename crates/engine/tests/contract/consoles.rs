@@ -1,0 +1,52 @@
+//! Promises on serial logs.
+
+use super::{Case, Host};
+
+/// How much is read at once where a whole log is meant.
+const WHOLE: usize = 1 << 20;
+
+pub async fn a_console_is_read_in_pieces(host: &Host) {
+    let case = Case::new(host);
+    case.make().await;
+    case.engine().power_on(&case.boot_spec(1)).await.unwrap();
+    let whole = case.wait_for_console().await;
+    case.engine().cut_power(&case.machine).await.unwrap();
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while pieces.len() < whole.len() {
+        let piece = case.engine().read_console(&case.machine, from, 7).await.unwrap();
+        assert!((1..=7).contains(&piece.bytes.len()), "{piece:?}");
+        assert_eq!((piece.from, piece.next), (from, from + piece.bytes.len() as u64));
+        from = piece.next;
+        pieces.extend(piece.bytes);
+    }
+    assert_eq!(pieces[..whole.len()], whole, "pieces make up the log");
+    let kept = case.engine().read_console(&case.machine, 0, WHOLE).await.unwrap();
+    assert_eq!(kept.bytes[..whole.len()], whole, "a log stays when the power is cut");
+    let end = case.engine().read_console(&case.machine, kept.next, WHOLE).await.unwrap();
+    assert_eq!((end.from, end.next, end.bytes.len()), (kept.next, kept.next, 0));
+    case.clear().await;
+    let gone = case.engine().read_console(&case.machine, 0, WHOLE).await.unwrap();
+    assert!(gone.bytes.is_empty(), "a log goes with the machine");
+}
+
+pub async fn a_console_that_never_was_is_empty(host: &Host) {
+    let case = Case::new(host);
+    let chunk = case.engine().read_console(&case.machine, 0, WHOLE).await.unwrap();
+    assert_eq!((chunk.from, chunk.next, chunk.bytes.len()), (0, 0, 0));
+}
+
+impl Case<'_> {
+    /// Looks until the log has words.
+    async fn wait_for_console(&self) -> Vec<u8> {
+        let begun = std::time::Instant::now();
+        loop {
+            let chunk = self.engine().read_console(&self.machine, 0, WHOLE).await.unwrap();
+            if !chunk.bytes.is_empty() {
+                return chunk.bytes;
+            }
+            assert!(begun.elapsed() < self.host.up_limit, "{} says nothing", self.machine);
+            tokio::time::sleep(self.host.look_every).await;
+        }
+    }
+}
