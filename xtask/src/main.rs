@@ -1,0 +1,40 @@
+//! Deckle's automation. Each task is a file; each is also what CI runs.
+//!
+//! `cargo xtask tidy` checks the rules of the house style that break the design when they are broken;
+//! `cargo xtask ci` runs all that needs no built product.
+
+mod ci;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+const TASKS: &str = "\
+cargo xtask TASK
+
+  ci      formatting, clippy and tidy: what every change must pass before its tests run
+  tidy    the rules of the house style that a program can check";
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let task = words.next().unwrap_or_default();
+    if let Some(word) = words.next() {
+        bail!("{task} takes no {word:?}\n\n{TASKS}");
+    }
+    match task.as_str() {
+        "ci" => ci::run(&root()?),
+        "tidy" => tidy::run(&root()?),
+        "" | "help" | "--help" => {
+            println!("{TASKS}");
+            Ok(())
+        }
+        _ => bail!("there is no task {task:?}\n\n{TASKS}"),
+    }
+}
+
+/// The root of the workspace: where cargo says that this crate lies now, not where it was built.
+fn root() -> Result<PathBuf> {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    Ok(Path::new(&xtask).parent().context("xtask lies in the workspace")?.to_owned())
+}
