@@ -7,6 +7,7 @@ mod ci;
 mod tidy;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
@@ -16,7 +17,17 @@ cargo xtask TASK
   ci      formatting, clippy and tidy: what every change must pass before its tests run
   tidy    the rules of the house style that a program can check";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let task = words.next().unwrap_or_default();
     if let Some(word) = words.next() {

@@ -17,6 +17,7 @@ mod queries;
 mod source;
 mod todos;
 mod tree;
+mod written;
 
 use std::fmt;
 use std::path::Path;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::source::{Source, is_word};
+use super::source::Source;
+use super::written::{Written, written};
 
 /// A path in code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +34,7 @@ impl Named {
 
 /// Every path of two names or more, and every import.
 pub fn paths(source: &Source) -> Vec<Named> {
-    let mut reader = Reader { tokens: tokens(&source.code), at: 0, found: Vec::new() };
-    reader.read(&source.module());
-    let Reader { found, .. } = reader;
+    let found = written(&source.code, &source.module());
     let imports = found.iter().filter_map(|raw| Some((raw.import.clone()?, raw.clone()))).collect();
     let submodules = found.iter().filter(|raw| raw.is_submodule).map(|raw| raw.path[0].clone()).collect();
     let names = Names { imports, submodules };
@@ -43,24 +42,13 @@ pub fn paths(source: &Source) -> Vec<Named> {
     named.map(|raw| Named { line: raw.line, from: raw.from.clone(), to: names.resolve(raw, 0) }).collect()
 }
 
-#[derive(Debug, Clone)]
-struct Raw {
-    line: usize,
-    from: Vec<String>,
-    path: Vec<String>,
-    /// The name that an import brings in.
-    import: Option<String>,
-    /// Whether it is the `mod name;` of a submodule.
-    is_submodule: bool,
-}
-
 struct Names {
-    imports: BTreeMap<String, Raw>,
+    imports: BTreeMap<String, Written>,
     submodules: Vec<String>,
 }
 
 impl Names {
-    fn resolve(&self, raw: &Raw, depth: usize) -> Vec<String> {
+    fn resolve(&self, raw: &Written, depth: usize) -> Vec<String> {
         /// Imports may name imports, but not without end.
         const DEPTH_MAX: usize = 4;
         let (Some(head), rest) = (raw.path.first(), raw.path.get(1..).unwrap_or_default()) else {
@@ -87,164 +75,6 @@ impl Names {
                 _ => raw.path.clone(),
             },
         }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Colons,
-    Sign(char),
-}
-
-fn tokens(code: &str) -> Vec<(usize, Token)> {
-    let mut tokens = Vec::new();
-    let mut line = 1;
-    let mut chars = code.chars().peekable();
-    while let Some(char) = chars.next() {
-        if is_word(char) {
-            let mut word = String::from(char);
-            while let Some(next) = chars.next_if(|next| is_word(*next)) {
-                word.push(next);
-            }
-            tokens.push((line, Token::Word(word)));
-        } else if char == ':' && chars.next_if_eq(&':').is_some() {
-            tokens.push((line, Token::Colons));
-        } else if char == '\n' {
-            line += 1;
-        } else if !char.is_whitespace() {
-            tokens.push((line, Token::Sign(char)));
-        }
-    }
-    tokens
-}
-
-struct Reader {
-    tokens: Vec<(usize, Token)>,
-    at: usize,
-    found: Vec<Raw>,
-}
-
-impl Reader {
-    fn read(&mut self, file: &[String]) {
-        let mut from = file.to_vec();
-        let mut opened = Vec::new();
-        let mut depth = 0;
-        while let Some((line, token)) = self.tokens.get(self.at) {
-            let line = *line;
-            match token {
-                Token::Word(word) if word == "mod" => {
-                    let Some(name) = self.word(1) else {
-                        self.at += 1;
-                        continue;
-                    };
-                    if self.sign(2, '{') {
-                        opened.push(depth);
-                        from.push(name);
-                        depth += 1;
-                    } else {
-                        let path = vec![name];
-                        self.found.push(Raw {
-                            line,
-                            from: from.clone(),
-                            path,
-                            import: None,
-                            is_submodule: true,
-                        });
-                    }
-                    self.at += 3;
-                }
-                Token::Word(word) if word == "use" => {
-                    self.at += 1;
-                    self.branch(&from, &[]);
-                }
-                Token::Word(_) => self.path(&from),
-                Token::Sign('{') => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                Token::Sign('}') => {
-                    depth -= 1;
-                    self.at += 1;
-                    if opened.last() == Some(&depth) {
-                        opened.pop();
-                        from.pop();
-                    }
-                }
-                _ => self.at += 1,
-            }
-        }
-    }
-
-    fn word(&self, ahead: usize) -> Option<String> {
-        match self.tokens.get(self.at + ahead) {
-            Some((_, Token::Word(word))) => Some(word.clone()),
-            _ => None,
-        }
-    }
-
-    fn sign(&self, ahead: usize, sign: char) -> bool {
-        matches!(self.tokens.get(self.at + ahead), Some((_, Token::Sign(there))) if *there == sign)
-    }
-
-    fn colons(&self) -> bool {
-        matches!(self.tokens.get(self.at), Some((_, Token::Colons)))
-    }
-
-    /// A path in an expression, a type or a macro.
-    fn path(&mut self, from: &[String]) {
-        let line = self.tokens[self.at].0;
-        let mut path = Vec::new();
-        while let Some(word) = self.word(0) {
-            path.push(word);
-            self.at += 1;
-            if !self.colons() || !matches!(self.tokens.get(self.at + 1), Some((_, Token::Word(_)))) {
-                break;
-            }
-            self.at += 1;
-        }
-        if path.len() > 1 {
-            self.found.push(Raw { line, from: from.to_vec(), path, import: None, is_submodule: false });
-        }
-    }
-
-    /// One branch of an import's tree, up to its comma, its closing brace or its semicolon.
-    fn branch(&mut self, from: &[String], trunk: &[String]) {
-        let mut path = trunk.to_vec();
-        let line = self.tokens.get(self.at).map_or(0, |(line, _)| *line);
-        let mut import = None;
-        while let Some((_, token)) = self.tokens.get(self.at) {
-            match token {
-                Token::Sign('{') => {
-                    self.at += 1;
-                    while self.at < self.tokens.len() && !self.sign(0, '}') {
-                        self.branch(from, &path);
-                        if self.sign(0, ',') {
-                            self.at += 1;
-                        }
-                    }
-                    self.at += 1;
-                    return;
-                }
-                Token::Sign(',' | '}' | ';') => break,
-                Token::Word(word) if word == "as" => {
-                    import = self.word(1);
-                    self.at += 2;
-                }
-                Token::Word(word) if word == "self" && !path.is_empty() => self.at += 1,
-                Token::Word(word) => {
-                    path.push(word.clone());
-                    self.at += 1;
-                }
-                Token::Sign('*') => {
-                    path.push("*".to_owned());
-                    self.at += 1;
-                }
-                _ => self.at += 1,
-            }
-        }
-        let import = import.or_else(|| path.last().cloned());
-        self.found.push(Raw { line, from: from.to_vec(), path, import, is_submodule: false });
     }
 }
 
