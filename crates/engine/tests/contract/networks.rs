@@ -36,6 +36,11 @@ pub async fn a_removed_network_takes_all_in_it_along(host: &Host) {
     case.engine().ensure_network(&case.network_spec()).await.unwrap();
     let seen = case.seen().await;
     assert_eq!((seen.nic, seen.public_ip), (false, None), "made anew, a network is empty");
+    let neighbour = case.neighbour();
+    neighbour.plug().await;
+    let again = neighbour.public_ip_spec(host.public_ips[0]);
+    neighbour.engine().ensure_public_ip(&again).await.unwrap();
+    neighbour.clear().await;
     case.clear().await;
 }
 

@@ -26,6 +26,8 @@ pub async fn a_public_address_leads_to_a_machine_until_it_is_taken(host: &Host) 
     assert_eq!(case.seen().await.public_ip, None);
     neighbour.engine().remove_nic(&neighbour.machine, &neighbour.network).await.unwrap();
     assert_eq!(neighbour.seen().await.public_ip, None, "an unplugged machine keeps no address");
+    case.engine().ensure_public_ip(&case.public_ip_spec(public_ip)).await.unwrap();
+    assert_eq!(case.seen().await.public_ip, Some(public_ip));
     case.clear().await;
 }
 
