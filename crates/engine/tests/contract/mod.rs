@@ -1,7 +1,8 @@
 //! The contract of [`Engine`] as tests: one promise a function, the same for every engine.
 //!
 //! An engine's tests include this folder with `#[macro_use]` and `#[path]`, write down their [`Host`], and
-//! turn each promise into a test of its own with `contract_tests!(host)`, where `host` is an async function that returns one.
+//! turn each promise into a test of its own with `contract_tests!(host)`, where `host` is an async function
+//! that returns one.
 //!
 //! **Invariants**: a promise makes its own machines and networks, under fresh ids, and ends by seeing that
 //! nothing of them is left, so that promises may run on one host together. It waits for a level with the
