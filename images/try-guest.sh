@@ -13,7 +13,7 @@ open_folder() {
     FOLDER=$(mktemp -d)
     QEMU=
     trap clean_up EXIT
-    cd "$FOLDER"
+    cd "$FOLDER" || exit 1
     ssh-keygen -q -t ed25519 -N '' -C first -f key
     ssh-keygen -q -t ed25519 -N '' -C second -f other
     qemu-img create -q -f qcow2 -F qcow2 -b "$image" disk.qcow2 50G

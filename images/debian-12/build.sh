@@ -57,6 +57,7 @@ inputs_of() {
 # The cache keeps what was downloaded; what is not needed any more leaves it by sync-out.
 make_tree() {
     TREE=$WORK/tree
+    # shellcheck disable=SC2016  # "$1" in a hook is mmdebstrap's.
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 \
         --include="$(package_names | paste -sd,)" \
         --dpkgopt='path-exclude=/usr/share/man/*' \

@@ -24,14 +24,15 @@ first_boot() {
     says 'each-boot script' 'startup-script: each-boot 1 ran as root'
     says 'once script' 'startup-script: once-script ran'
     says 'exit status of the once script' 'startup-script: exit status 7'
-    ssh_as paperspace 'id -u; sudo -n id -u; hostname; sudo cat /var/log/startup-script-output.log' > who
-    is 'paperspace, sudo, host name, log' "$(cat who)" \
+    ssh_as paperspace 'id -u; sudo -n id -u; hostname; sudo cat /var/log/startup-script-output.log' > answer
+    is 'paperspace, sudo, host name, log' "$(cat answer)" \
         $'1000\n0\ndebian-a\nonce-script ran\nexit status 7\neach-boot 1 ran as root\nexit status 0'
     is 'root file system in GiB' "$(ssh_as paperspace 'df -m /' | awk 'END { print int($2 / 1024 + 0.9) }')" 50
     ssh_as paperspace 'systemd-analyze; systemd-analyze blame | head -n 15; systemctl --failed --no-legend; free -m; df -h / /boot/syslinux; cat /etc/resolv.conf | tail -n 3; cloud-init status --long' || true
+    # shellcheck disable=SC2016  # The guest's kernel is meant.
     # A kernel's initramfs made anew ends up where the boot loader reads it.
-    ssh_as paperspace 'sudo update-initramfs -u > /dev/null && sudo cmp "/boot/initrd.img-$(uname -r)" /boot/syslinux/initrd.img && echo same' > boot
-    is 'boot partition follows' "$(cat boot)" same
+    ssh_as paperspace 'sudo update-initramfs -u > /dev/null && sudo cmp "/boot/initrd.img-$(uname -r)" /boot/syslinux/initrd.img && echo same' > answer
+    is 'boot partition follows' "$(cat answer)" same
     ssh_as paperspace 'cat /etc/ssh/ssh_host_ed25519_key.pub; echo kept > state' > host_key
     agent_answers '{"execute":"guest-ping"}' '{"return": {}}'
     agent_answers '{"execute":"guest-get-osinfo"}' 'Debian GNU/Linux 12'

@@ -72,8 +72,8 @@ package_uris() {
 
 # Only what is not in the cache yet is downloaded; a name carries the version.
 fetch_packages() {
-    local missing=() uri file size sum
-    while read -r uri file size sum; do
+    local missing=() file size
+    while read -r _ file size _; do
         [ "$(stat -c %s "$CACHE/$file" 2>/dev/null)" = "$size" ] || missing+=("${file%%_*}")
     done < "$CACHE/uris"
     [ ${#missing[@]} -eq 0 ] && return
@@ -83,8 +83,8 @@ fetch_packages() {
 
 # Each package into a folder of its own: its paths can then be taken by name.
 unpack_packages() {
-    local uri file size sum
-    while read -r uri file size sum; do
+    local file sum
+    while read -r _ file _ sum; do
         mkdir -p "$WORK/packages/${file%%_*}"
         check_sum "$CACHE/$file" "$sum"
         dpkg-deb -x "$CACHE/$file" "$WORK/packages/${file%%_*}"

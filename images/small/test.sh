@@ -24,8 +24,8 @@ first_boot() {
     says 'once script output' 'startup-script: once-script ran'
     says 'exit status of a script without shebang' 'startup-script: exit status 0'
     says 'exit status of a script with shebang' 'startup-script: exit status 7'
-    ssh_as paperspace 'id -u; sudo -n id -u; hostname' > who
-    is 'paperspace, sudo, host name' "$(cat who)" $'1000\n0\nguest-a'
+    ssh_as paperspace 'id -u; sudo -n id -u; hostname' > answer
+    is 'paperspace, sudo, host name' "$(cat answer)" $'1000\n0\nguest-a'
     ssh_as paperspace 'sudo cat /var/log/startup-script-output.log' > log
     is 'startup script log' "$(cat log)" $'once-script ran\nexit status 7\neach-boot ran as root\nexit status 0'
     is 'root file system in GiB' "$(ssh_as root 'df -m /' | awk 'END { print int($2 / 1024 + 0.9) }')" 50

@@ -4,7 +4,7 @@ last=/var/lib/deckle/seeded-keys
 mkdir -p "${last%/*}"
 printf '%s\n' "$@" > "$last.new"
 for keys in /home/paperspace/.ssh/authorized_keys /root/.ssh/authorized_keys; do
-    [ -s "$last" ] && [ -f "$keys" ] || continue
+    if [ ! -s "$last" ] || [ ! -f "$keys" ]; then continue; fi
     grep -vxFf "$last.new" "$last" | sed 's/^[^ ]* //' > "$last.gone"
     [ -s "$last.gone" ] || continue
     grep -vFf "$last.gone" "$keys" > "$last.left"
