@@ -2,7 +2,8 @@
 # cloud-init itself only ever adds keys.
 last=/var/lib/deckle/seeded-keys
 mkdir -p "${last%/*}"
-printf '%s\n' "$@" > "$last.new"
+# No empty lines: as a pattern one would take every key with it.
+printf '%s\n' "$@" | sed '/^$/d' > "$last.new"
 for keys in /home/paperspace/.ssh/authorized_keys /root/.ssh/authorized_keys; do
     if [ ! -s "$last" ] || [ ! -f "$keys" ]; then continue; fi
     grep -vxFf "$last.new" "$last" | sed 's/^[^ ]* //' > "$last.gone"
