@@ -34,6 +34,7 @@ power_on() {
         -device virtio-blk-pci,drive=seed \
         -netdev user,id=net,hostfwd=tcp:127.0.0.1:0-:22 \
         -device virtio-net-pci,netdev=net,romfile= \
+        -device virtio-rng-pci \
         -device virtio-serial-pci -chardev pipe,id=agent,path=agent \
         -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
         -chardev pipe,id=monitor,path=monitor -mon chardev=monitor \

@@ -4,7 +4,8 @@
 set -euo pipefail
 
 READY_LIMIT_S=${READY_LIMIT_S:-600}
-MEMORY_MIB=1024
+# The smallest machine type has no more.
+MEMORY_MIB=${MEMORY_MIB:-512}
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../try-guest.sh
