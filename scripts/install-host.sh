@@ -4,11 +4,11 @@
 # With names of further packages as arguments it installs those as well (install-test.sh does so).
 set -euo pipefail
 
-# Running machines and their networks; then building the images (mtools to cpio-less initramfs: busybox).
+# Running machines and their networks; then, on the last line, building the images.
 PACKAGES=(
     qemu-system-x86 qemu-utils
     dnsmasq-base nftables iproute2 openssh-client e2fsprogs ca-certificates
-    mtools syslinux syslinux-common fdisk mmdebstrap genisoimage
+    mtools syslinux syslinux-common fdisk mmdebstrap
 )
 BACKPORTS=/etc/apt/sources.list.d/deckle-backports.list
 POLICY=/usr/sbin/policy-rc.d

@@ -6,5 +6,5 @@ set -euo pipefail
 # A second database; the tools that talk to a running guest and its networks; clients for conformance tests.
 exec "$(dirname "$0")/install-host.sh" \
     postgresql postgresql-client \
-    jq curl python3 python3-venv \
+    genisoimage jq curl python3 python3-venv \
     netcat-openbsd iputils-ping iputils-arping procps util-linux

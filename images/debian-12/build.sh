@@ -48,7 +48,7 @@ inputs_of() {
     local names
     mapfile -t names < <(package_names)
     {
-        (cd "$HERE/.." && find boot-disk.sh debian-12 -type f ! -name '*.md' ! -name test.sh -print0 |
+        (cd "$HERE/.." && find boot-disk.sh debian-12 -type f ! -path '*/seed/*' ! -name '*.md' ! -name test.sh -print0 |
             sort -z | xargs -0 sha256sum)
         apt-get download --print-uris "${names[@]}" | cut -d' ' -f2-4 | sort
     } | sha256sum | cut -d' ' -f1
