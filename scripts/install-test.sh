@@ -1,0 +1,10 @@
+#!/bin/bash
+# Installs what Deckle's tests need, on Debian 12: the host's packages and some more.
+# May be run again at any time.
+set -euo pipefail
+
+# A second database; the tools that talk to a running guest and its networks; clients for conformance tests.
+exec "$(dirname "$0")/install-host.sh" \
+    postgresql postgresql-client \
+    genisoimage jq curl python3 python3-venv \
+    netcat-openbsd iputils-ping iputils-arping procps util-linux
