@@ -13,6 +13,7 @@ mod progress;
 mod state_folder;
 mod target;
 mod waiting;
+mod web;
 
 use std::process::ExitCode;
 
@@ -21,8 +22,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::commands::{
-    completions, machine_events, machine_types, machines, os_templates, private_networks, sessions, ssh_keys,
-    startup_scripts,
+    admin, completions, machine_events, machine_types, machines, os_templates, private_networks, sessions,
+    ssh_keys, startup_scripts,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -67,6 +68,8 @@ enum Command {
     /// Whom the key stands for
     #[command(subcommand)]
     Session(sessions::Verb),
+    /// What only the operator of the server may do, on its own host
+    Admin(admin::Admin),
     /// Prints what a shell needs to complete commands of deckle
     Completions(completions::Completions),
 }
@@ -82,6 +85,7 @@ impl Cli {
             Command::StartupScript(verb) => verb.run(self).await,
             Command::SshKey(verb) => verb.run(self).await,
             Command::Session(verb) => verb.run(self).await,
+            Command::Admin(admin) => admin.run(self).await,
             Command::Completions(completions) => completions.run(),
         }
     }

@@ -1,5 +1,6 @@
 //! The commands of the client: one file a noun, one variant of its `Verb` an operation.
 
+pub mod admin;
 pub mod completions;
 pub mod machine_events;
 pub mod machine_types;
