@@ -1,7 +1,7 @@
 //! A thin client of the API and of the operator's socket: keys, retries, and the one shape of an error.
 //!
 //! **Invariant**: a request that may have been acted on is sent again only where that cannot act twice:
-//! a GET, or a POST with the same `Idempotency-Key`.
+//! a GET, or a POST with the same `Idempotency-Key`, which the API knows and the operator's socket does not.
 
 use std::time::Duration;
 
@@ -79,7 +79,9 @@ impl Client {
     pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value> {
         let body = serde_json::to_vec(body).context("write the request")?;
         let mut order = Order::new(Method::POST, path, Some(body));
-        order.idempotency_key = Some(fresh_key()?);
+        if matches!(self.target, Target::Api { .. }) {
+            order.idempotency_key = Some(fresh_key()?);
+        }
         self.send(order).await
     }
 

@@ -21,7 +21,8 @@ pub struct Progress {
 impl Progress {
     /// A line that nothing was said on yet.
     pub fn begin() -> Self {
-        let living = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let living =
+            io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         Self { begun: Instant::now(), living, said: String::new() }
     }
 

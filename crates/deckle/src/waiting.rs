@@ -41,13 +41,16 @@ pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value)
         return show(cli, &answer);
     }
     let event = wait(client, &ordered.event).await?;
-    let machine = match client.get(&format!("/v1/machines/{}", ordered.data.id)).await {
-        Ok(machine) => machine,
-        // Deleted: the last that is known of it is what the order answered.
-        Err(error) if is_not_found(&error) => answer["data"].clone(),
-        Err(error) => return Err(error),
-    };
-    show(cli, &json!({"event": event, "data": machine}))
+    let id = ordered.data.id;
+    match client.get(&format!("/v1/machines/{id}")).await {
+        Ok(machine) => show(cli, &json!({"event": event, "data": machine})),
+        // The last that is known of it is what the order answered.
+        Err(error) if is_not_found(&error) => {
+            let last = json!({"event": event, "data": answer["data"]});
+            cli.output.gone(&last, &format!("{id} is deleted"))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn show(cli: &Cli, answer: &Value) -> Result<()> {
@@ -74,7 +77,8 @@ pub async fn wait(client: &Client, event: &MachineEvent) -> Result<Value> {
 async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
     let begun = Instant::now();
     let mut progress = Progress::begin();
-    progress.say(told, "");
+    let headline = format!("waiting for the {told}");
+    progress.say(&headline, "");
     let mut pause = LOOK_MS_FIRST;
     while begun.elapsed() < Duration::from_secs(WAIT_SECONDS_MAX) {
         let answer = look(client, path).await?;
@@ -84,10 +88,10 @@ async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
             return verdict(&event, told).map(|()| answer);
         }
         let state = word(event.state);
-        spin(&mut progress, told, &state, Duration::from_millis(pause)).await;
+        spin(&mut progress, &headline, &state, Duration::from_millis(pause)).await;
         pause = (pause * 3 / 2).min(LOOK_MS_MAX);
     }
-    bail!("{told} has not ended in {} hours: see `deckle machine-event list`", WAIT_SECONDS_MAX / 3600)
+    bail!("the {told} has not ended in {} hours: see `deckle machine-event list`", WAIT_SECONDS_MAX / 3600)
 }
 
 /// A server that is away comes back: what it was told to do, it still knows.
@@ -120,11 +124,11 @@ fn verdict(event: &MachineEvent, told: &str) -> Result<()> {
     match event.state {
         MachineEventState::Error => {
             let why = event.error.as_deref().unwrap_or("the server does not say why");
-            Err(anyhow!("{told} failed: {why}"))
+            Err(anyhow!("the {told} failed: {why}"))
         }
         MachineEventState::Cancelled => {
             let why = event.error.as_deref().unwrap_or("another order took its place");
-            Err(anyhow!("{told} was cancelled: {why}"))
+            Err(anyhow!("the {told} was cancelled: {why}"))
         }
         _ => Ok(()),
     }

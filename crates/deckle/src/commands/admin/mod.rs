@@ -20,7 +20,14 @@ use crate::target::Target;
 #[derive(Debug, Args)]
 pub struct Admin {
     /// The state folder of the server [default: /var/lib/deckle, or ~/.local/state/deckle without root]
-    #[arg(long, global = true, value_name = "DIR", env = "DECKLE_STATE", help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "DECKLE_STATE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     state: Option<PathBuf>,
     #[command(subcommand)]
     noun: Noun,
