@@ -4,6 +4,8 @@
 //! records, and compared byte for byte. `UPDATE_GOLDEN=1 cargo test -p deckle` writes them anew: read
 //! the difference before it is committed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
 mod administration;
 mod canned;
 mod images;
