@@ -28,6 +28,8 @@ pub fn tell(error: &anyhow::Error) -> ExitCode {
         eprintln!("interrupted: {hint}");
         return ExitCode::from(130);
     }
-    eprintln!("error: {error:#}");
+    // A message may quote what others wrote: it must not move the cursor.
+    let message = format!("{error:#}").replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+    eprintln!("error: {message}");
     ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
 }

@@ -32,7 +32,7 @@ impl Progress {
             let tick = self.begun.elapsed().as_millis() / FRAME.as_millis();
             let frame = FRAMES[(tick % 10) as usize];
             let seconds = self.begun.elapsed().as_secs();
-            let gap = if detail.is_empty() { "" } else { " " };
+            let gap = if detail.is_empty() { "" } else { ", " };
             // A terminal that is gone is no reason to stop the work.
             let _ = write!(io::stderr(), "\r\x1b[2K{frame} {headline}{gap}{detail} ({seconds} s)");
         } else if self.said != headline {

@@ -23,6 +23,12 @@ fn taken_in() -> (&'static str, Answer) {
     ("POST /admin/templates", ok(taken_in))
 }
 
+/// The look at what is there already.
+fn others() -> (&'static str, Answer) {
+    let other = json!({"template": template("tother", "other"), "hasAgent": true, "sizeBytes": 3});
+    ("GET /admin/templates", ok(json!([other])))
+}
+
 /// A world with a catalogue that names a vendor, and a server that takes images in.
 fn world(story: &'static str, vendor: Script, server: Script) -> (World, Canned, Canned) {
     let mut world = World::nowhere(story);
@@ -49,12 +55,12 @@ fn downloads(world: &World) -> Vec<String> {
 fn an_image_is_downloaded_once_and_checked_each_time() {
     let image = (GET_IMAGE, Answer::Whole(200, vec![], IMAGE.to_vec()));
     let (mut world, vendor, server) =
-        world("fetch", vec![list(), image, list()], vec![taken_in(), taken_in()]);
+        world("fetch", vec![list(), image, list()], vec![others(), taken_in(), others(), taken_in()]);
     world.run(FETCH);
     world.run(FETCH);
     world.run("admin template fetch other --catalogue catalogue.toml");
     vendor.asked();
-    let body: serde_json::Value = serde_json::from_str(&server.asked()[0].body).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&server.asked()[1].body).unwrap();
     let file = world.state().join("downloads/ba7816bf8f01cfea-tiny.img");
     assert_eq!(fs::read(&file).unwrap(), IMAGE);
     assert_eq!(
@@ -64,9 +70,19 @@ fn an_image_is_downloaded_once_and_checked_each_time() {
 }
 
 #[test]
+fn nothing_is_downloaded_in_vain() {
+    let there = json!({"template": template("ttiny", "tiny"), "hasAgent": false, "sizeBytes": 3});
+    let server = vec![("GET /admin/templates", ok(json!([there])))];
+    let (mut world, vendor, server) = world("fetch_second", vec![], server);
+    world.run(FETCH);
+    vendor.asked();
+    server.asked();
+}
+
+#[test]
 fn wrong_bytes_are_thrown_away_and_not_taken_in() {
     let image = (GET_IMAGE, Answer::Whole(200, vec![], b"abd".to_vec()));
-    let (mut world, vendor, server) = world("fetch_mismatch", vec![list(), image], vec![]);
+    let (mut world, vendor, server) = world("fetch_mismatch", vec![list(), image], vec![others()]);
     world.run(FETCH);
     vendor.asked();
     server.asked();
@@ -82,7 +98,7 @@ fn a_download_goes_on_where_it_broke_off() {
         (GET_IMAGE, Answer::HangUp),
         (GET_IMAGE, Answer::Whole(206, rest, b"c".to_vec())),
     ];
-    let (world, vendor, server) = world("fetch_resumed", vendor, vec![taken_in()]);
+    let (world, vendor, server) = world("fetch_resumed", vendor, vec![others(), taken_in()]);
     assert!(world.command(FETCH).status().unwrap().success());
     let asked = vendor.asked();
     assert_eq!(asked[1].headers.get("range"), None);
@@ -93,7 +109,7 @@ fn a_download_goes_on_where_it_broke_off() {
 #[test]
 fn a_server_that_cannot_go_on_begins_anew() {
     let image = (GET_IMAGE, Answer::Whole(200, vec![], IMAGE.to_vec()));
-    let (world, vendor, server) = world("fetch_anew", vec![list(), image], vec![taken_in()]);
+    let (world, vendor, server) = world("fetch_anew", vec![list(), image], vec![others(), taken_in()]);
     let folder = world.state().join("downloads");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("ba7816bf8f01cfea-tiny.img.part"), "xx").unwrap();
@@ -105,7 +121,7 @@ fn a_server_that_cannot_go_on_begins_anew() {
 #[test]
 fn a_whole_file_that_rotted_is_fetched_again() {
     let image = (GET_IMAGE, Answer::Whole(200, vec![], IMAGE.to_vec()));
-    let (world, vendor, server) = world("fetch_rotted", vec![list(), image], vec![taken_in()]);
+    let (world, vendor, server) = world("fetch_rotted", vec![list(), image], vec![others(), taken_in()]);
     let folder = world.state().join("downloads");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("ba7816bf8f01cfea-tiny.img"), "rotten").unwrap();
@@ -120,7 +136,7 @@ fn a_redirect_is_followed() {
     let moved = |to: &str| Answer::Whole(302, vec![("location", to.to_owned())], vec![]);
     let image = Answer::Whole(200, vec![], IMAGE.to_vec());
     let vendor = vec![list(), (GET_IMAGE, moved("/mirror/tiny")), ("GET /mirror/tiny", image)];
-    let (world, vendor, server) = world("fetch_moved", vendor, vec![taken_in()]);
+    let (world, vendor, server) = world("fetch_moved", vendor, vec![others(), taken_in()]);
     assert!(world.command(FETCH).status().unwrap().success());
     vendor.asked();
     server.asked();
@@ -129,7 +145,7 @@ fn a_redirect_is_followed() {
 #[test]
 fn a_list_that_leaves_tls_is_not_believed() {
     let away = Answer::Whole(302, vec![("location", "http://mirror.example.org/SUMS".to_owned())], vec![]);
-    let (mut world, vendor, server) = world("fetch_untrusted", vec![(GET_LIST, away)], vec![]);
+    let (mut world, vendor, server) = world("fetch_untrusted", vec![(GET_LIST, away)], vec![others()]);
     world.run(FETCH);
     vendor.asked();
     server.asked();

@@ -7,7 +7,7 @@ mod download;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use deckle_api::admin::{ImportTemplate, Template};
 use deckle_api::ids::TemplateId;
@@ -15,7 +15,7 @@ use deckle_api::ids::TemplateId;
 use crate::Cli;
 use crate::client::Client;
 use crate::commands::confirm;
-use crate::output::{Shown, size};
+use crate::output::{Shown, items, size, view};
 use crate::progress::Progress;
 use catalogue::Catalogue;
 
@@ -86,11 +86,26 @@ impl Verb {
                 let catalogue = catalogue.as_deref().map_or_else(Catalogue::built_in, Catalogue::read)?;
                 let Some(name) = name else { return catalogue.print(cli.output) };
                 let image = catalogue.find(name)?;
+                refuse_second(client, &image.name).await?;
                 let file = download::fetch(image, &state.join("downloads")).await?;
                 take_in(cli, client, &image.import(file)).await
             }
         }
     }
+}
+
+/// Asked before the download, which also finds out early that no server is there to take it in.
+async fn refuse_second(client: &Client, name: &str) -> Result<()> {
+    for there in items(&client.get(PATH).await?) {
+        let template = view::<Template>(there)?.template;
+        if template.name == name {
+            let id = template.id;
+            bail!(
+                "there is a template called {name:?} already: deckle admin template delete {id} makes room for it"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn take_in(cli: &Cli, client: &Client, import: &ImportTemplate) -> Result<()> {
