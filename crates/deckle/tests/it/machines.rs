@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::canned::{Canned, Script, error, ok};
+use crate::canned::{Answer, Canned, Script, error, ok};
 use crate::objects::{event, machine, ordered, page, page_before, template};
 use crate::world::World;
 
@@ -95,6 +95,15 @@ fn an_order_that_fails_fails_the_command() {
         ],
         &["machine start ps8rgduy2k", "machine start ps8rgduy2k -o json", "machine-event wait ev4k2m9x0a"],
     );
+}
+
+#[test]
+fn a_server_that_restarts_is_waited_for() {
+    let mut script = vec![("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting")))];
+    script.extend((0..5).map(|_| (GET_EVENT, Answer::HangUp)));
+    script.push((GET_EVENT, ok(event("start", "done", None))));
+    script.push((GET_MACHINE, ok(machine("ps8rgduy2k", "first", "ready"))));
+    tell("restarted_server", script, &["machine start ps8rgduy2k"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `deckle machine create`: every field of the API, with defaults where there is a sensible one.
 
+use std::io::{self, IsTerminal};
+
 use anyhow::{Result, bail};
 use clap::Args;
 use deckle_api::ids::{PrivateNetworkId, StartupScriptId, TemplateId, UserId};
@@ -12,6 +14,7 @@ use crate::Cli;
 use crate::client::Client;
 use crate::commands::os_templates;
 use crate::lists::one_of;
+use crate::output::items;
 use crate::waiting::{self, WaitFlags};
 
 /// The type of a machine whose template offers it, when nobody asks for another: 2 processors, 4 GiB.
@@ -104,6 +107,9 @@ impl Create {
     pub async fn run(&self, cli: &Cli, client: &Client) -> Result<()> {
         let found = os_templates::find(client, &self.template).await?;
         let create = self.request(found.as_ref())?;
+        if io::stderr().is_terminal() {
+            warn_without_keys(client).await;
+        }
         waiting::finish(cli, client, self.wait, client.post(super::PATH, &create).await?).await
     }
 
@@ -149,6 +155,15 @@ impl Create {
     fn disk(&self, template: Option<&OsTemplate>) -> SizeGb {
         let asked = self.disk_size.map(SizeGb);
         asked.or(template.and_then(|template| template.default_size_gb)).unwrap_or(SizeGb(USUAL_DISK_GB))
+    }
+}
+
+/// A machine whose maker has no SSH key lets nobody in. Only a person at a terminal is told, and a list
+/// that cannot be had is no reason not to go on.
+async fn warn_without_keys(client: &Client) {
+    let keys = client.get("/v1/ssh-keys?limit=1").await;
+    if keys.is_ok_and(|keys| items(&keys).is_empty()) {
+        eprintln!("warning: you have no SSH key, so nobody can log in; `deckle ssh-key add` adds yours");
     }
 }
 
