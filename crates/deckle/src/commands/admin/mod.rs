@@ -1,0 +1,69 @@
+//! `deckle admin`: what only the operator may do, over the server's own socket on this host.
+
+mod keys;
+pub mod leaks;
+mod members;
+mod teams;
+mod templates;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::Cli;
+use crate::client::Client;
+use crate::state_folder;
+use crate::target::Target;
+
+/// The operator's commands.
+#[derive(Debug, Args)]
+pub struct Admin {
+    /// The state folder of the server [default: /var/lib/deckle, or ~/.local/state/deckle without root]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "DECKLE_STATE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+/// What the operator looks after.
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Teams
+    #[command(subcommand)]
+    Team(teams::Verb),
+    /// Who is in a team, and as what
+    #[command(subcommand)]
+    Member(members::Verb),
+    /// API keys
+    #[command(subcommand)]
+    Key(keys::Verb),
+    /// Templates of operating systems
+    #[command(subcommand)]
+    Template(templates::Verb),
+    /// What is on the host that the server does not know of
+    #[command(subcommand)]
+    Leak(leaks::Verb),
+}
+
+impl Admin {
+    /// Does it.
+    pub async fn run(&self, cli: &Cli) -> Result<()> {
+        let state = state_folder::or_default(self.state.clone());
+        let client = Client::new(Target::of_admin(&state));
+        match &self.noun {
+            Noun::Team(verb) => verb.run(cli, &client).await,
+            Noun::Member(verb) => verb.run(cli, &client).await,
+            Noun::Key(verb) => verb.run(cli, &client).await,
+            Noun::Template(verb) => verb.run(cli, &client, &state).await,
+            Noun::Leak(verb) => verb.run(cli, &client).await,
+        }
+    }
+}

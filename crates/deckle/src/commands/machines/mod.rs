@@ -1,0 +1,88 @@
+//! `deckle machine`: the machines of a team.
+
+mod console;
+mod create;
+mod list;
+mod ssh;
+mod view;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use deckle_api::ids::MachineId;
+use deckle_api::machines::Machine;
+
+use super::confirm;
+use crate::Cli;
+use crate::waiting::{self, WaitFlags};
+
+const PATH: &str = "/v1/machines";
+
+/// What can be done with machines.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Makes one, and starts it
+    Create(Box<create::Create>),
+    /// Lists them
+    List(list::List),
+    /// Shows one
+    Get {
+        /// Its id
+        id: MachineId,
+    },
+    /// Starts one
+    Start(Switch),
+    /// Shuts one down
+    Stop(Switch),
+    /// Shuts one down and starts it again
+    Restart(Switch),
+    /// Deletes one, with its disk and its snapshots
+    Delete {
+        #[command(flatten)]
+        switch: Switch,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Logs in to one
+    Ssh(ssh::Ssh),
+    /// Prints what one writes to its serial console
+    Console(console::Console),
+}
+
+/// An order to one machine.
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// Its id
+    id: MachineId,
+    #[command(flatten)]
+    wait: WaitFlags,
+}
+
+impl Verb {
+    /// Does it.
+    pub async fn run(&self, cli: &Cli) -> Result<()> {
+        let client = cli.client()?;
+        match self {
+            Self::Create(create) => create.run(cli, &client).await,
+            Self::List(list) => list.run(cli, &client).await,
+            Self::Get { id } => cli.output.one::<Machine>(&client.get(&format!("{PATH}/{id}")).await?),
+            Self::Start(switch) => switch.order(cli, "start").await,
+            Self::Stop(switch) => switch.order(cli, "stop").await,
+            Self::Restart(switch) => switch.order(cli, "restart").await,
+            Self::Delete { switch: Switch { id, wait }, yes } => {
+                confirm(*yes, &format!("the machine {id}, its disk and its snapshots"))?;
+                waiting::finish(cli, &client, *wait, client.delete(&format!("{PATH}/{id}")).await?).await
+            }
+            Self::Ssh(ssh) => ssh.run(&client).await,
+            Self::Console(console) => console.run(cli, &client).await,
+        }
+    }
+}
+
+impl Switch {
+    async fn order(&self, cli: &Cli, verb: &str) -> Result<()> {
+        let client = cli.client()?;
+        let answer = client.patch(&format!("{PATH}/{}/{verb}", self.id)).await?;
+        waiting::finish(cli, &client, self.wait, answer).await
+    }
+}

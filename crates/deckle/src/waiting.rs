@@ -1,0 +1,151 @@
+//! Waits for the end of an event, and says how it goes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use deckle_api::machine_events::{MachineEvent, MachineEventState};
+use deckle_api::machines::{Machine, MachineOrdered};
+use serde_json::{Value, json};
+use tokio::signal;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::Cli;
+use crate::client::{Client, Refused};
+use crate::failure::Interrupted;
+use crate::output::{self, view, word};
+use crate::progress::{FRAME, Progress};
+
+/// The pause after the first look at an event; it grows by half with each, up to the longest.
+const LOOK_MS_FIRST: u64 = 50;
+/// The longest pause between two looks.
+const LOOK_MS_MAX: u64 = 2000;
+/// How long a server may be away while something is waited for: it may be restarting.
+const AWAY_SECONDS_MAX: u64 = 60;
+/// How long anything is waited for.
+const WAIT_SECONDS_MAX: u64 = 6 * 3600;
+
+/// Whether a command returns before its work is done.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WaitFlags {
+    /// Return at once: the answer then says what was ordered, not what came of it.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Shows what was ordered, after its end unless told not to wait.
+pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> Result<()> {
+    let ordered: MachineOrdered = view(&answer)?;
+    if flags.no_wait {
+        eprintln!("ordered; to wait for it: deckle machine-event wait {}", ordered.event.id);
+        return show(cli, &answer);
+    }
+    let event = wait(client, &ordered.event).await?;
+    let id = ordered.data.id;
+    match client.get(&format!("/v1/machines/{id}")).await {
+        Ok(machine) => show(cli, &json!({"event": event, "data": machine})),
+        // The last that is known of it is what the order answered.
+        Err(error) if is_not_found(&error) => {
+            let last = json!({"event": event, "data": answer["data"]});
+            cli.output.gone(&last, &format!("{id} is deleted"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn show(cli: &Cli, answer: &Value) -> Result<()> {
+    match cli.output {
+        output::Format::Json => output::print_json(answer),
+        output::Format::Table => cli.output.one::<Machine>(&answer["data"]),
+    }
+}
+
+/// Waits for an event's end, and answers the event as the API last showed it. One that did not succeed
+/// is an error.
+pub async fn wait(client: &Client, event: &MachineEvent) -> Result<Value> {
+    let path = format!("/v1/machine-events/{}", event.id);
+    let told = headline(event);
+    tokio::select! {
+        ended = watch(client, &path, &told) => ended,
+        _ = signal::ctrl_c() => {
+            let hint = format!("the work goes on; to look at it: deckle machine-event wait {}", event.id);
+            Err(Interrupted { hint }.into())
+        }
+    }
+}
+
+async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
+    let begun = Instant::now();
+    let mut progress = Progress::begin();
+    let headline = format!("waiting for the {told}");
+    progress.say(&headline, "");
+    let mut pause = LOOK_MS_FIRST;
+    while begun.elapsed() < Duration::from_secs(WAIT_SECONDS_MAX) {
+        let answer = look(client, path).await?;
+        let event: MachineEvent = view(&answer)?;
+        if has_ended(&event) {
+            progress.clear();
+            return verdict(&event, told).map(|()| answer);
+        }
+        let state = word(event.state);
+        spin(&mut progress, &headline, &state, Duration::from_millis(pause)).await;
+        pause = (pause * 3 / 2).min(LOOK_MS_MAX);
+    }
+    bail!("the {told} has not ended in {} hours: see `deckle machine-event list`", WAIT_SECONDS_MAX / 3600)
+}
+
+/// A server that is away comes back: what it was told to do, it still knows.
+async fn look(client: &Client, path: &str) -> Result<Value> {
+    let begun = Instant::now();
+    loop {
+        match client.get(path).await {
+            Err(error) if !error.is::<Refused>() && begun.elapsed().as_secs() < AWAY_SECONDS_MAX => {
+                sleep(Duration::from_millis(LOOK_MS_MAX)).await;
+            }
+            looked => return looked,
+        }
+    }
+}
+
+async fn spin(progress: &mut Progress, headline: &str, detail: &str, pause: Duration) {
+    let end = sleep(pause);
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return,
+            _ = frames.tick() => progress.say(headline, detail),
+        }
+    }
+}
+
+fn verdict(event: &MachineEvent, told: &str) -> Result<()> {
+    match event.state {
+        MachineEventState::Error => {
+            let why = event.error.as_deref().unwrap_or("the server does not say why");
+            Err(anyhow!("the {told} failed: {why}"))
+        }
+        MachineEventState::Cancelled => {
+            let why = event.error.as_deref().unwrap_or("another order took its place");
+            Err(anyhow!("the {told} was cancelled: {why}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn headline(event: &MachineEvent) -> String {
+    match &event.machine_id {
+        Some(machine) => format!("{} of {machine}", word(event.name)),
+        None => word(event.name),
+    }
+}
+
+fn has_ended(event: &MachineEvent) -> bool {
+    !matches!(event.state, MachineEventState::New | MachineEventState::InProgress)
+}
+
+/// Whether the server answered that there is no such object.
+pub fn is_not_found(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == "NOT_FOUND")
+}

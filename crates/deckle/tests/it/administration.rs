@@ -1,0 +1,90 @@
+//! The operator's commands, over the socket in the state folder.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::canned::{Answer, Canned, error, ok};
+use crate::objects::template;
+use crate::world::World;
+
+fn team() -> Value {
+    json!({
+        "id": "te6hh34n60", "name": "Lab", "namespace": "lab", "dtCreated": "2026-11-21T10:00:00.000Z",
+        "members": [{"userId": "ur7p0nb7n0", "email": "a@lab.example", "role": "owner"}]
+    })
+}
+
+fn key(text: Option<&str>) -> Value {
+    let mut key = json!({
+        "id": "k1", "name": "ci", "teamId": "te6hh34n60", "userId": "ur7p0nb7n0", "scopes": [],
+        "dtCreated": "2026-11-21T10:00:00.000Z"
+    });
+    if let Some(text) = text {
+        key["key"] = json!(text);
+    }
+    key
+}
+
+#[test]
+fn an_operator_looks_after_teams_and_keys() {
+    let mut world = World::nowhere("admin");
+    let server = Canned::on_socket(
+        &world.state().join("admin.sock"),
+        vec![
+            ("POST /admin/teams", ok(team())),
+            ("GET /admin/teams", ok(json!([team()]))),
+            (
+                "POST /admin/teams/te6hh34n60/members",
+                ok(json!({"userId": "u3z4be2600", "email": "b@lab.example", "role": "admin"})),
+            ),
+            ("DELETE /admin/teams/te6hh34n60/members/u3z4be2600", ok(json!({}))),
+            ("POST /admin/keys", ok(key(Some("0123456789abcdef")))),
+            ("GET /admin/keys", ok(json!([key(None)]))),
+            ("DELETE /admin/keys/k1", error(404, "NOT_FOUND", "there is no API key k1")),
+            ("GET /admin/leaks", ok(json!([{"kind": "link", "name": "dk-1", "of": "ps8rgduy2k"}]))),
+        ],
+    );
+    for line in [
+        "admin team create --name Lab --owner-email a@lab.example",
+        "admin team list",
+        "admin member set te6hh34n60 --email b@lab.example --role admin",
+        "admin member set te6hh34n60 --email b@lab.example --role owner",
+        "admin member remove te6hh34n60 u3z4be2600 --yes",
+        "admin key create --team te6hh34n60 --email a@lab.example --name ci",
+        "admin key list",
+        "admin key delete k1 --yes",
+        "admin leak list",
+    ] {
+        world.run(line);
+    }
+    let asked = server.asked();
+    let plain = |name: &str| asked.iter().all(|asked| !asked.headers.contains_key(name));
+    assert!(plain("authorization") && plain("idempotency-key"));
+    assert_eq!(asked[0].body, r#"{"name":"Lab","ownerEmail":"a@lab.example"}"#);
+    assert_eq!(asked[2].body, r#"{"email":"b@lab.example","role":"admin"}"#);
+}
+
+#[test]
+fn a_lost_order_of_the_operator_is_not_sent_again() {
+    let mut world = World::nowhere("admin_lost");
+    let script = vec![("POST /admin/teams", Answer::HangUp)];
+    let server = Canned::on_socket(&world.state().join("admin.sock"), script);
+    world.run("admin team create --name Lab --owner-email a@lab.example");
+    server.asked();
+}
+
+#[test]
+fn an_image_is_named_as_the_server_sees_it() {
+    let mut world = World::nowhere("import");
+    let taken_in =
+        json!({"template": template("tnew", "mine"), "hasAgent": false, "sizeBytes": 10_737_418_240_u64});
+    let server =
+        Canned::on_socket(&world.state().join("admin.sock"), vec![("POST /admin/templates", ok(taken_in))]);
+    fs::write(world.home().join("mine.qcow2"), "image").unwrap();
+    world.run("admin template import mine.qcow2 --name mine --id tnew --no-agent");
+    world.run("admin template import missing.qcow2 --name mine");
+    let body: Value = serde_json::from_str(&server.asked()[0].body).unwrap();
+    let file = fs::canonicalize(world.home().join("mine.qcow2")).unwrap();
+    assert_eq!(body, json!({"file": file, "name": "mine", "id": "tnew", "hasAgent": false}));
+}

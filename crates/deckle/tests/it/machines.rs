@@ -1,0 +1,171 @@
+//! Machines and their events: lists, orders, and the wait for an end.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::canned::{Answer, Canned, Script, error, ok};
+use crate::objects::{event, machine, ordered, page, page_before, template};
+use crate::world::World;
+
+const GET_EVENT: &str = "GET /v1/machine-events/ev4k2m9x0a";
+const GET_MACHINE: &str = "GET /v1/machines/ps8rgduy2k";
+
+/// Runs commands against a script, which they must follow to its end.
+fn tell(story: &'static str, script: Script, lines: &[&str]) -> Vec<Value> {
+    let server = Canned::start(script);
+    let mut world = World::at(story, &server.url, "secret");
+    for line in lines {
+        world.run(line);
+    }
+    let bodies = server.asked().into_iter().map(|asked| asked.body);
+    bodies.map(|body| serde_json::from_str(&body).unwrap_or_default()).collect()
+}
+
+#[test]
+fn lists_walk_their_pages() {
+    let first = || page_before("cursor&1", &[machine("ps8rgduy2k", "first", "ready")]);
+    let last = || page(&[machine("ps1", "a longer name", "off")]);
+    tell(
+        "lists",
+        vec![
+            ("GET /v1/machines?orderBy=name&name=a%2Bb&limit=1&order=asc", ok(first())),
+            ("GET /v1/machines?limit=120", ok(first())),
+            ("GET /v1/machines?after=cursor%261&limit=120", ok(last())),
+            ("GET /v1/machines?limit=1", ok(first())),
+            ("GET /v1/machines?after=cursor%261&limit=1", ok(last())),
+            ("GET /v1/machines?region=ny2", ok(last())),
+            ("GET /v1/machines?limit=120", ok(first())),
+            ("GET /v1/machines?after=cursor%261&limit=120", ok(first())),
+            (
+                "GET /v1/machine-events?machineId=ps8rgduy2k",
+                ok(page(&[event("stop", "error", Some("no power"))])),
+            ),
+        ],
+        &[
+            "machine list --name a+b --order-by name --limit 1 --order asc",
+            "machine list --all",
+            "machine list --all --limit 1 -o json",
+            "machine list -o json --region ny2",
+            "machine list --all",
+            "machine-event list --machine-id ps8rgduy2k",
+        ],
+    );
+}
+
+#[test]
+fn an_order_is_waited_for() {
+    tell(
+        "orders",
+        vec![
+            ("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting"))),
+            (GET_EVENT, ok(event("start", "new", None))),
+            (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_EVENT, ok(event("start", "done", None))),
+            (GET_MACHINE, ok(machine("ps8rgduy2k", "first", "ready"))),
+            ("PATCH /v1/machines/ps8rgduy2k/stop", ok(ordered("stop", "stopping"))),
+            (GET_EVENT, ok(event("stop", "done", None))),
+            (GET_MACHINE, ok(machine("ps8rgduy2k", "first", "off"))),
+            ("PATCH /v1/machines/ps8rgduy2k/restart", ok(ordered("restart", "restarting"))),
+            ("DELETE /v1/machines/ps8rgduy2k", ok(ordered("deactivate", "stopping"))),
+            (GET_EVENT, ok(event("deactivate", "done", None))),
+            (GET_MACHINE, error(404, "NOT_FOUND", "there is no machine ps8rgduy2k")),
+        ],
+        &[
+            "machine start ps8rgduy2k",
+            "machine stop ps8rgduy2k -o json",
+            "machine restart ps8rgduy2k --no-wait",
+            "machine delete ps8rgduy2k --yes",
+        ],
+    );
+}
+
+#[test]
+fn an_order_that_fails_fails_the_command() {
+    tell(
+        "failed_orders",
+        vec![
+            ("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting"))),
+            (GET_EVENT, ok(event("start", "error", Some("no GPU of the type A100 is free")))),
+            ("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting"))),
+            (GET_EVENT, ok(event("start", "cancelled", None))),
+            (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_EVENT, ok(event("start", "done", None))),
+        ],
+        &["machine start ps8rgduy2k", "machine start ps8rgduy2k -o json", "machine-event wait ev4k2m9x0a"],
+    );
+}
+
+#[test]
+fn a_server_that_restarts_is_waited_for() {
+    let mut script = vec![("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting")))];
+    script.extend((0..5).map(|_| (GET_EVENT, Answer::HangUp)));
+    script.push((GET_EVENT, ok(event("start", "done", None))));
+    script.push((GET_MACHINE, ok(machine("ps8rgduy2k", "first", "ready"))));
+    tell("restarted_server", script, &["machine start ps8rgduy2k"]);
+}
+
+#[test]
+fn nothing_is_deleted_unasked() {
+    tell("unasked", vec![], &["machine delete ps8rgduy2k", "private-network delete nwhoe4oxk2"]);
+}
+
+#[test]
+fn a_create_fills_in_what_is_left_out() {
+    let templates = || page(&[template("t0nspur5a2", "debian-12"), template("tkni3aa4b7", "other")]);
+    let script = vec![
+        ("GET /v1/os-templates?limit=120", ok(templates())),
+        ("POST /v1/machines", ok(ordered("create", "provisioning"))),
+        ("GET /v1/os-templates?limit=120", ok(templates())),
+        ("POST /v1/machines", ok(ordered("create", "provisioning"))),
+        ("GET /v1/os-templates?limit=120", ok(templates())),
+    ];
+    let bodies = tell(
+        "create",
+        script,
+        &[
+            "machine create --name first --template debian-12 --no-wait",
+            "machine create --name second --template tcustom1 --machine-type A100 --disk-size 100 \
+             --region ams1 --public-ip-type dynamic --network-id nwhoe4oxk2 --startup-script-id sc1 \
+             --accessor-ids u1,u2 --no-start --auto-shutdown-enabled --auto-shutdown-timeout 24 \
+             --auto-snapshot-enabled --auto-snapshot-frequency weekly --auto-snapshot-save-count 3 \
+             --restore-point-enabled --restore-point-frequency shutdown --no-wait",
+            "machine create --name third --template Nothing",
+        ]
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .each_ref()
+        .map(String::as_str),
+    );
+    let first = json!({
+        "name": "first", "machineType": "C4", "templateId": "t0nspur5a2", "diskSize": 10, "region": "ny2"
+    });
+    assert_eq!(bodies[1], first);
+    let second = json!({
+        "name": "second", "machineType": "A100", "templateId": "tcustom1", "networkId": "nwhoe4oxk2",
+        "diskSize": 100, "region": "ams1", "publicIpType": "dynamic", "autoSnapshotEnabled": true,
+        "autoSnapshotFrequency": "weekly", "autoSnapshotSaveCount": 3.0, "autoShutdownEnabled": true,
+        "autoShutdownTimeout": 24.0, "restorePointEnabled": true, "restorePointFrequency": "shutdown",
+        "startupScriptId": "sc1", "startOnCreate": false, "accessorIds": ["u1", "u2"]
+    });
+    assert_eq!(bodies[3], second);
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_and_not_the_work() {
+    let mut script = vec![("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting")))];
+    script.extend((0..200).map(|_| (GET_EVENT, ok(event("start", "in progress", None)))));
+    let server = Canned::start(script);
+    let mut world = World::at("interrupt", &server.url, "secret");
+    let mut command = world.command("machine start ps8rgduy2k");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // Once the event is looked at, the interrupt is listened for.
+    let first = lines.next().unwrap().unwrap();
+    server.wait_for(GET_EVENT);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<_> = std::iter::once(Ok(first)).chain(lines).map(Result::unwrap).collect();
+    let mut output = child.wait_with_output().unwrap();
+    output.stderr = (rest.join("\n") + "\n").into();
+    world.compare("machine start ps8rgduy2k", &output);
+}
