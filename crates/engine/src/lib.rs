@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use deckle_api::ids::{MachineId, TemplateId};
 
 pub use error::{Error, Result};
-use seen::{ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
+use seen::{Capacity, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
 use specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
 
 /// What a host can be asked.
@@ -30,6 +30,10 @@ use specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec,
 pub trait Engine: Send + Sync + 'static {
     /// What this host is and has: capacity, acceleration, and what is in the way.
     async fn look_host(&self) -> Result<HostSeen>;
+
+    /// What machines may take of this host together; nothing is a bound where it is absent. Cheap: it is
+    /// asked before each start.
+    async fn look_capacity(&self) -> Result<Option<Capacity>>;
 
     /// All that this installation has on the host, whoever asked for it: for finding leaks.
     async fn look_things(&self) -> Result<Vec<HostThing>>;

@@ -7,7 +7,8 @@ use super::{Call, Emulator};
 use crate::Engine;
 use crate::error::Result;
 use crate::seen::{
-    Acceleration, Check, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen, Verdict,
+    Acceleration, Capacity, Check, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen,
+    Verdict,
 };
 use crate::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
 
@@ -21,6 +22,10 @@ impl Engine for Emulator {
                 checks: vec![pretended()],
             })
         })
+    }
+
+    async fn look_capacity(&self) -> Result<Option<Capacity>> {
+        self.call(Call::LookCapacity, |inside, _| Ok(inside.world.capacity_seen()))
     }
 
     async fn look_things(&self) -> Result<Vec<HostThing>> {

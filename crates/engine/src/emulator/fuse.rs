@@ -26,6 +26,7 @@ macro_rules! calls {
 
 calls! {
     LookHost = "look_host",
+    LookCapacity = "look_capacity",
     LookThings = "look_things",
     LookTemplate = "look_template",
     EnsureTemplate = "ensure_template",

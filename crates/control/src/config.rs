@@ -1,0 +1,138 @@
+//! The settings of a server: a TOML file, every value with a default, every limit with a name.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use deckle_api::regions::Region;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// All that an operator may set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The codes of the regions, each served by this host.
+    pub regions: Vec<String>,
+    /// The range that private networks take their /21s from.
+    pub private_pool: Ipv4Net,
+    /// The ranges that machines' public addresses come from.
+    pub public_pools: Vec<Ipv4Net>,
+    /// A file with machine types instead of the built-in catalogue.
+    pub machine_types: Option<PathBuf>,
+    /// Times and counts at which things end.
+    pub limits: Limits,
+    /// What the Linux engine may be told.
+    pub linux: deckle_engine::linux::Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let linux = deckle_engine::linux::Settings::default();
+        Self {
+            regions: Region::DEFAULT.map(str::to_owned).to_vec(),
+            private_pool: linux.private_pool,
+            public_pools: linux.public_pools.clone(),
+            machine_types: None,
+            limits: Limits::default(),
+            linux,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file's text. What it says wrongly is told with its line.
+    pub fn read(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// The public addresses, from the first on. A pool's first and last one are left out, unless it has
+    /// two addresses or one.
+    pub fn public_ips(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.public_pools.iter().flat_map(Ipv4Net::hosts)
+    }
+
+    /// How many /21s the pool of private networks has.
+    pub fn network_slots(&self) -> u64 {
+        1u64 << u32::from(21u8.saturating_sub(self.private_pool.prefix_len()))
+    }
+
+    /// The labels of the settings that contradict each other, for the start of a server.
+    pub fn contradictions(&self) -> BTreeMap<&'static str, String> {
+        let mut wrong = BTreeMap::new();
+        if self.regions.is_empty() {
+            wrong.insert("regions", "name at least one region".to_owned());
+        }
+        if self.private_pool.prefix_len() > 21 {
+            wrong.insert("private_pool", format!("{} has no room for a /21", self.private_pool));
+        }
+        wrong
+    }
+}
+
+/// Times and counts at which things end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How long a guest has to shut down before its power is cut, in seconds.
+    pub clean_stop_s: i64,
+    /// How long a passing error may pass before its event ends in `error`, in seconds.
+    pub failing_s: i64,
+    /// How long a guest has from power-on until it is ready, in seconds.
+    pub ready_s: i64,
+    /// How long a guest that never opens its agent's port is waited for after its lease, in seconds.
+    pub agent_s: i64,
+    /// The longest pause between two tries, in seconds.
+    pub pause_s_max: i64,
+    /// How often a settled object is looked at, in seconds.
+    pub drift_s: i64,
+    /// How long a visit waits before it looks again at something that takes its time, in milliseconds.
+    pub look_again_ms: i64,
+    /// How many objects are visited at the same time.
+    pub visits: usize,
+    /// How long a request may take, in seconds.
+    pub request_s: u64,
+    /// How long the answer to an idempotency key is kept, in seconds.
+    pub idempotency_s: i64,
+    /// The largest virtual size of a template, in GiB.
+    pub template_gib: u64,
+    /// The largest disk, in GB.
+    pub disk_gb: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clean_stop_s: 120,
+            failing_s: 600,
+            ready_s: 600,
+            agent_s: 60,
+            pause_s_max: 30,
+            drift_s: 30,
+            look_again_ms: 250,
+            visits: 8,
+            request_s: 60,
+            idempotency_s: 24 * 3600,
+            template_gib: 500,
+            disk_gb: 16_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_setting_is_named() {
+        assert_eq!(Config::read("").unwrap(), Config::default());
+        assert!(Config::read("privat_pool = '10.0.0.0/8'").unwrap_err().to_string().contains("privat_pool"));
+        assert_eq!(Config::read("[limits]\nready_s = 5").unwrap().limits.ready_s, 5);
+    }
+
+    #[test]
+    fn the_default_pool_has_2048_networks() {
+        assert_eq!(Config::default().network_slots(), 2048);
+        assert_eq!(Config::default().public_ips().count(), 254);
+    }
+}

@@ -1,0 +1,29 @@
+//! Manners: what every request and every answer has in common, whatever the noun.
+//!
+//! **Invariant**: nothing leaves that is not JSON of the contract: an error of any layer is exactly
+//! `{code, message}`.
+
+pub mod auth;
+mod errors;
+mod extract;
+pub mod openapi;
+mod shell;
+
+pub use auth::Caller;
+pub use extract::{Body, Ignored, Path, Query};
+pub use shell::shell;
+
+use serde::Serialize;
+
+use crate::error::Result;
+
+/// What a handler answers: JSON, always with status 200.
+pub type Answer<T> = Result<axum::Json<T>>;
+
+/// The answer that shows `view`.
+pub fn show<T: Serialize>(view: T) -> Answer<T> {
+    Ok(axum::Json(view))
+}
+
+/// The largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,65 @@
+//! Deckle's mind: what may be asked, what is wanted, and how a host is led there.
+//!
+//! **Invariant**: nothing here touches a host. All that happens on one happens behind
+//! [`Engine`](deckle_engine::Engine).
+
+pub mod admin;
+pub mod app;
+pub mod catalogue;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod http;
+mod idempotency;
+mod machine_events;
+mod machine_types;
+mod machines;
+mod names;
+mod os_templates;
+mod private_networks;
+pub mod reconciler;
+mod regions;
+pub mod seal;
+mod sessions;
+mod ssh_keys;
+pub mod start;
+mod startup_scripts;
+pub mod store;
+mod teams;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa_axum::router::OpenApiRouter;
+
+use app::App;
+
+/// The table of contents of the v1 API: a line a noun.
+fn v1() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(http::openapi::head())
+        .merge(sessions::routes())
+        .merge(machines::http::routes())
+        .merge(machine_events::routes())
+        .merge(machine_types::routes())
+        .merge(os_templates::routes())
+        .merge(private_networks::http::routes())
+        .merge(startup_scripts::routes())
+        .merge(ssh_keys::routes())
+}
+
+/// The description of the v1 API.
+pub fn openapi_v1() -> serde_json::Value {
+    http::openapi::document(v1().get_openapi())
+}
+
+/// All that the API's listener serves.
+pub fn router(app: App) -> Router {
+    let (routes, api) = v1().split_for_parts();
+    let document = http::openapi::document(&api);
+    let routes = routes.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
+    http::shell(Router::new().nest("/v1", routes), app)
+}
+
+/// All that the operator's socket serves.
+pub fn admin_router(app: App) -> Router {
+    http::shell(admin::routes(), app)
+}

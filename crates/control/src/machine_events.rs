@@ -1,0 +1,257 @@
+//! Machine events: the ticket of a piece of work, opened with the intent and closed with settling.
+//!
+//! **Invariants**: a machine has at most one open event, and the schema says so too; an event is opened and
+//! closed only in the transaction that changes or settles its machine.
+
+use deckle_api::ids::{MachineEventId, MachineId, TeamId};
+use deckle_api::machine_events::{
+    ListMachineEvents, MachineEvent, MachineEventName, MachineEventOrder, MachineEventState,
+};
+use deckle_api::paging::Page;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::openapi::Failure;
+use crate::http::{Answer, Caller, Path, Query, show};
+
+pub use store::Model as EventRow;
+
+/// The paths of machine events.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+}
+
+/// List machine events
+#[utoipa::path(get, path = "/machine-events", operation_id = "machineEvents-list", tag = "Machine",
+    params(ListMachineEvents), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Page<MachineEvent>), Failure))]
+async fn list(
+    axum::extract::State(app): axum::extract::State<App>,
+    caller: Caller,
+    Query(query): Query<ListMachineEvents>,
+) -> Answer<Page<MachineEvent>> {
+    show(service::list(&app, &caller, query).await?)
+}
+
+/// Get a machine event
+#[utoipa::path(get, path = "/machine-events/{id}", operation_id = "machineEvents-get", tag = "Machine",
+    params(("id" = MachineEventId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineEvent), Failure))]
+async fn get(
+    axum::extract::State(app): axum::extract::State<App>,
+    caller: Caller,
+    Path(id): Path<MachineEventId>,
+) -> Answer<MachineEvent> {
+    show(service::get(&app, &caller, &id).await?)
+}
+
+/// An event as it is told.
+pub fn shown(row: EventRow) -> MachineEvent {
+    MachineEvent {
+        id: row.id.0,
+        name: row.name.0,
+        state: row.state.0,
+        machine_id: row.machine_id.map(|id| id.0),
+        dt_created: row.dt_created.into(),
+        dt_started: row.dt_started.map(Into::into),
+        dt_finished: row.dt_finished.map(Into::into),
+        error: row.error,
+    }
+}
+
+/// How an event ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// What was ordered has come about.
+    Done,
+    /// It has not, for this reason.
+    Error(String),
+    /// Another order took its place.
+    Cancelled,
+}
+
+/// What other nouns may ask of events.
+pub mod service {
+    use deckle_api::Timestamp;
+
+    use super::*;
+    use crate::error::{Error, Result};
+    use crate::store::{Cursors, Tx};
+
+    pub(super) async fn list(
+        app: &App,
+        caller: &Caller,
+        query: ListMachineEvents,
+    ) -> Result<Page<MachineEvent>> {
+        let MachineEventOrder::DtCreated = query.order_by.unwrap_or_default();
+        let order = query.order.unwrap_or_default();
+        let cursors = Cursors::of(&app.sealer, ("machine-events", &caller.team, order, &query.machine_id));
+        let after = query.after.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+        let limit = query.limit.unwrap_or_default();
+        let listing = store::listing(&caller.team, query.machine_id.as_ref(), order, limit, after);
+        Ok(listing.page(app.store.read()).await?.page(|next| cursors.write(next), shown))
+    }
+
+    pub(super) async fn get(app: &App, caller: &Caller, id: &MachineEventId) -> Result<MachineEvent> {
+        let event = store::find(app.store.read(), &caller.team, id).await?;
+        event.map(shown).ok_or_else(|| Error::no_such("machine event", id))
+    }
+
+    /// The open event of a machine, if it has one.
+    pub async fn open_of(
+        tx: &impl sea_orm::ConnectionTrait,
+        machine: &MachineId,
+    ) -> Result<Option<EventRow>> {
+        Ok(store::open_of(tx, machine).await?)
+    }
+
+    /// Opens an event. The machine has no other open one.
+    pub async fn open(
+        app: &App,
+        tx: &Tx,
+        team: &TeamId,
+        machine: &MachineId,
+        name: MachineEventName,
+    ) -> Result<EventRow> {
+        let id = MachineEventId::mint(app.clock.random());
+        Ok(store::insert(&**tx, id, team, machine, name, MachineEventState::New, app.clock.now()).await?)
+    }
+
+    /// Writes down what needed no work any more: an event that is done from the start.
+    pub async fn already_done(
+        app: &App,
+        tx: &Tx,
+        team: &TeamId,
+        machine: &MachineId,
+        name: MachineEventName,
+    ) -> Result<EventRow> {
+        let id = MachineEventId::mint(app.clock.random());
+        Ok(store::insert(&**tx, id, team, machine, name, MachineEventState::Done, app.clock.now()).await?)
+    }
+
+    /// Says that work on it has begun.
+    pub async fn begin(tx: &Tx, event: &EventRow, now: Timestamp) -> Result<()> {
+        Ok(store::begin(&**tx, event, now).await?)
+    }
+
+    /// Closes it.
+    pub async fn end(tx: &Tx, event: &EventRow, end: End, now: Timestamp) -> Result<()> {
+        Ok(store::end(&**tx, event, end, now).await?)
+    }
+}
+
+mod store {
+    use deckle_api::Timestamp;
+    use deckle_api::paging::{Limit, Order};
+    use sea_orm::ActiveValue::{Set, Unchanged};
+    use sea_orm::entity::prelude::*;
+
+    use super::*;
+    use crate::store::{Listing, Micros, Position, Text};
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "machine_events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Text<MachineEventId>,
+        pub team_id: Text<TeamId>,
+        pub machine_id: Option<Text<MachineId>>,
+        pub name: Text<MachineEventName>,
+        pub state: Text<MachineEventState>,
+        pub error: Option<String>,
+        pub dt_created: Micros,
+        pub dt_started: Option<Micros>,
+        pub dt_finished: Option<Micros>,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    pub fn listing(
+        team: &TeamId,
+        machine: Option<&MachineId>,
+        order: Order,
+        limit: Limit,
+        after: Option<Position>,
+    ) -> Listing<Entity> {
+        let mut rows = Entity::find().filter(Column::TeamId.eq(team.as_str()));
+        if let Some(machine) = machine {
+            rows = rows.filter(Column::MachineId.eq(machine.as_str()));
+        }
+        Listing { rows, sort: Column::DtCreated, id: Column::Id, order, limit, after, name: None }
+    }
+
+    pub async fn find(
+        store: &impl ConnectionTrait,
+        team: &TeamId,
+        id: &MachineEventId,
+    ) -> Result<Option<Model>, DbErr> {
+        let event = Entity::find_by_id(Text(id.clone())).one(store).await?;
+        Ok(event.filter(|event| event.team_id.0 == *team))
+    }
+
+    pub async fn open_of(store: &impl ConnectionTrait, machine: &MachineId) -> Result<Option<Model>, DbErr> {
+        // The words stand in the statement: the index of open events is found by them.
+        let open = Expr::cust("state IN ('new', 'in progress')");
+        Entity::find().filter(Column::MachineId.eq(machine.as_str())).filter(open).one(store).await
+    }
+
+    pub async fn insert(
+        store: &impl ConnectionTrait,
+        id: MachineEventId,
+        team: &TeamId,
+        machine: &MachineId,
+        name: MachineEventName,
+        state: MachineEventState,
+        now: Timestamp,
+    ) -> Result<Model, DbErr> {
+        let over = (state == MachineEventState::Done).then_some(Micros::from(now));
+        let event = ActiveModel {
+            id: Set(Text(id)),
+            team_id: Set(Text(team.clone())),
+            machine_id: Set(Some(Text(machine.clone()))),
+            name: Set(Text(name)),
+            state: Set(Text(state)),
+            error: Set(None),
+            dt_created: Set(now.into()),
+            dt_started: Set(over),
+            dt_finished: Set(over),
+        };
+        Entity::insert(event).exec_with_returning(store).await
+    }
+
+    pub async fn begin(store: &impl ConnectionTrait, event: &Model, now: Timestamp) -> Result<(), DbErr> {
+        let begun = ActiveModel {
+            id: Unchanged(event.id.clone()),
+            state: Set(Text(MachineEventState::InProgress)),
+            dt_started: Set(Some(now.into())),
+            ..Default::default()
+        };
+        Entity::update(begun).exec(store).await.map(drop)
+    }
+
+    pub async fn end(
+        store: &impl ConnectionTrait,
+        event: &Model,
+        end: End,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        let (state, error) = match end {
+            End::Done => (MachineEventState::Done, None),
+            End::Error(error) => (MachineEventState::Error, Some(error)),
+            End::Cancelled => (MachineEventState::Cancelled, None),
+        };
+        let ended = ActiveModel {
+            id: Unchanged(event.id.clone()),
+            state: Set(Text(state)),
+            error: Set(error),
+            dt_started: Set(Some(event.dt_started.unwrap_or(now.into()))),
+            dt_finished: Set(Some(now.into())),
+            ..Default::default()
+        };
+        Entity::update(ended).exec(store).await.map(drop)
+    }
+}

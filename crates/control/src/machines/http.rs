@@ -1,0 +1,123 @@
+//! The paths of machines.
+
+use axum::extract::State;
+use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
+use deckle_api::ids::MachineId;
+use deckle_api::machines::{CreateMachine, ListMachines, Machine, MachineOrdered};
+use deckle_api::paging::Page;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::service;
+use super::views::{ordered, shown};
+use crate::app::App;
+use crate::http::openapi::Failure;
+use crate::http::{Answer, Body, Caller, Ignored, Path, Query, show};
+
+/// The paths of machines.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, delete))
+        .routes(routes!(start))
+        .routes(routes!(stop))
+        .routes(routes!(restart))
+        .routes(routes!(console_log))
+}
+
+/// List machines
+#[utoipa::path(get, path = "/machines", operation_id = "machines-list", tag = "Machine",
+    params(ListMachines), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Page<Machine>), Failure))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListMachines>,
+) -> Answer<Page<Machine>> {
+    show(service::list(&app, &caller, query).await?)
+}
+
+/// Create a machine
+#[utoipa::path(post, path = "/machines", operation_id = "machines-create", tag = "Machine",
+    request_body = CreateMachine, security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineOrdered), Failure))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(wanted): Body<CreateMachine>,
+) -> Answer<MachineOrdered> {
+    show(service::create(&app, &caller, wanted).await?)
+}
+
+/// Get a machine
+#[utoipa::path(get, path = "/machines/{id}", operation_id = "machines-get", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Machine), Failure))]
+async fn get(State(app): State<App>, caller: Caller, Path(id): Path<MachineId>) -> Answer<Machine> {
+    show(shown(&app, service::get(app.store.read(), &caller, &id).await?))
+}
+
+/// Delete a machine
+#[utoipa::path(delete, path = "/machines/{id}", operation_id = "machines-delete", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineOrdered), Failure))]
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    _: Ignored,
+) -> Answer<MachineOrdered> {
+    show(ordered(&app, service::delete(&app, &caller, &id).await?))
+}
+
+/// Start a machine
+#[utoipa::path(patch, path = "/machines/{id}/start", operation_id = "machines-start", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineOrdered), Failure))]
+async fn start(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    _: Ignored,
+) -> Answer<MachineOrdered> {
+    show(ordered(&app, service::start(&app, &caller, &id).await?))
+}
+
+/// Stop a machine
+#[utoipa::path(patch, path = "/machines/{id}/stop", operation_id = "machines-stop", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineOrdered), Failure))]
+async fn stop(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    _: Ignored,
+) -> Answer<MachineOrdered> {
+    show(ordered(&app, service::stop(&app, &caller, &id).await?))
+}
+
+/// Restart a machine
+#[utoipa::path(patch, path = "/machines/{id}/restart", operation_id = "machines-restart", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineOrdered), Failure))]
+async fn restart(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    _: Ignored,
+) -> Answer<MachineOrdered> {
+    show(ordered(&app, service::restart(&app, &caller, &id).await?))
+}
+
+/// Read a machine's serial log
+#[utoipa::path(get, path = "/machines/{id}/console-log", operation_id = "machines-getConsoleLog", tag = "Beyond the reference",
+    params(("id" = MachineId, Path), ConsoleLogQuery), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = ConsoleLog), Failure))]
+async fn console_log(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    Query(query): Query<ConsoleLogQuery>,
+) -> Answer<ConsoleLog> {
+    show(service::console_log(&app, &caller, &id, &query).await?)
+}

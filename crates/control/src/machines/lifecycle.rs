@@ -1,0 +1,129 @@
+//! A visit to a machine: look, decide one step, take it, and come again.
+
+mod acts;
+mod outcomes;
+
+use std::net::Ipv4Addr;
+
+use deckle_api::Timestamp;
+use deckle_api::ids::MachineId;
+use deckle_engine::seen::{AgentSeen, MachineSeen, NetworkSeen};
+use deckle_engine::specs::HostNetwork;
+use ipnet::Ipv4Net;
+use sea_orm::ActiveValue::Set;
+
+use super::policy::{self, Power, Sight, Step};
+use super::sight;
+use super::store::{self, Model};
+use crate::app::App;
+use crate::error::Result;
+use crate::machine_events::{self, EventRow};
+use crate::os_templates;
+use crate::reconciler::Next;
+use crate::store::Text;
+
+/// The range of each network that a machine has to itself: the gateway, and the machine.
+pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
+
+/// A change of the disk's size on its host that is worth a write, in bytes.
+const STORAGE_GRAIN: i64 = 16 << 20;
+
+/// All that a visit works with.
+struct Visit<'a> {
+    app: &'a App,
+    row: Model,
+    event: Option<EventRow>,
+    seen: MachineSeen,
+    sight: Sight,
+    now: Timestamp,
+}
+
+/// Looks at a machine and takes one step.
+pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
+    let Some(row) = store::find(app.store.read(), id).await? else { return Ok(Next::Never) };
+    let event = machine_events::service::open_of(app.store.read(), id).await?;
+    let (seen, network) = match look(app, &row).await? {
+        Ok(found) => found,
+        Err(error) => return outcomes::stumbled(app, &row, error).await,
+    };
+    let has_agent = os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
+    let now = app.clock.now();
+    let sight = sight::of(&row, &seen, network, has_agent, now, &app.config.limits);
+    let step = policy::next(row.intent.0, &sight);
+    let mut visit = Visit { app, row, event, seen, sight, now };
+    visit.note(step).await?;
+    match visit.take(step).await? {
+        Ok(next) => Ok(next),
+        Err(error) => outcomes::stumbled(app, &visit.row, error).await,
+    }
+}
+
+type Found = std::result::Result<(MachineSeen, NetworkSeen), deckle_engine::Error>;
+
+async fn look(app: &App, row: &Model) -> Result<Found> {
+    let engine = app.engine(&row.region)?;
+    let place = row.host_network();
+    let seen = match engine.look_machine(&row.id.0, &place).await {
+        Ok(seen) => seen,
+        Err(error) => return Ok(Err(error)),
+    };
+    // A private network has visits of its own: where a machine is plugged in, it is there.
+    if seen.nic && matches!(place, HostNetwork::Private(_)) {
+        return Ok(Ok((seen, NetworkSeen::Whole)));
+    }
+    Ok(engine.look_network(&place).await.map(|network| (seen, network)))
+}
+
+impl Visit<'_> {
+    /// Writes down what was seen, where it differs from what the row says.
+    async fn note(&mut self, step: Step) -> Result<()> {
+        let (row, seen) = (&self.row, &self.seen);
+        let mut changes = store::changes(row);
+        let mut changed = false;
+        let shown = policy::shown(row.intent.0, self.event.as_ref().map(|event| event.name.0), &self.sight);
+        if shown != row.shown_state.0 && step != Step::Settle && step != Step::Forget {
+            changes.shown_state = Set(Text(shown));
+            changed = true;
+        }
+        if let AgentSeen::Answers { os: Some(os) } = &seen.guest.agent
+            && *os != row.os
+        {
+            changes.os = Set(os.clone());
+            changed = true;
+        }
+        let used = seen.disk.map_or(0, |disk| i64::try_from(disk.used_bytes).unwrap_or(i64::MAX));
+        if (used - row.storage_used).abs() >= STORAGE_GRAIN
+            || (step == Step::Settle && used != row.storage_used)
+        {
+            changes.storage_used = Set(used);
+            changed = true;
+        }
+        if self.sight.power == Power::Off && row.pressed_first.is_some() {
+            changes.pressed_first = Set(None);
+            changes.pressed_last = Set(None);
+            changed = true;
+        }
+        if row.settled && step != Step::Settle {
+            tracing::warn!(machine.id = %row.id.0, step = ?step, "a settled machine is not as it should be");
+            changes.settled = Set(false);
+            changed = true;
+        }
+        let begins = self.event.as_ref().filter(|event| event.dt_started.is_none());
+        if !changed && begins.is_none() {
+            return Ok(());
+        }
+        let tx = self.app.store.begin().await?;
+        if let Some(event) = begins
+            && machine_events::service::open_of(&*tx, &row.id.0)
+                .await?
+                .is_some_and(|open| open.id == event.id)
+        {
+            machine_events::service::begin(&tx, event, self.now).await?;
+        }
+        if changed && store::still_wanted(&*tx, row).await? {
+            self.row = store::change(&*tx, changes).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

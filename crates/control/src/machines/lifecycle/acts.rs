@@ -1,0 +1,245 @@
+//! The steps of a visit, each one act.
+
+use deckle_api::sizes::GB;
+use deckle_engine::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, SeedSpec};
+use deckle_engine::{Engine, Error as Fault};
+use sea_orm::ActiveValue::Set;
+
+use super::super::policy::{Step, Trouble};
+use super::super::{service, store};
+use super::{OWN_NETWORK, Visit};
+use crate::error::{Error, Result};
+use crate::reconciler::{Next, Object};
+use crate::{names, ssh_keys, startup_scripts};
+
+/// The shortest pause before another look at something that takes its time, in milliseconds.
+const LOOK_MS_MIN: i64 = 10;
+
+/// How an act went: what is next, or the host's fault.
+type Acted = Result<std::result::Result<Next, Fault>>;
+
+impl Visit<'_> {
+    /// Takes the step.
+    pub(super) async fn take(&mut self, step: Step) -> Acted {
+        let id = &self.row.id.0;
+        let place = self.row.host_network();
+        let engine = self.app.engine(&self.row.region)?;
+        let acted = match step {
+            Step::MakeNetwork => {
+                engine.ensure_network(&NetworkSpec { network: place, cidr: OWN_NETWORK }).await
+            }
+            Step::AwaitNetwork => return Ok(Ok(self.await_network())),
+            Step::MakeDisk => engine.ensure_disk(&self.disk()).await,
+            Step::RecordDisk => return self.change(|row| row.disk_made = Set(true)).await,
+            Step::PlugNic => engine.ensure_nic(&self.nic().await?).await,
+            Step::HoldPublicIp => return self.hold_public_ip().await,
+            Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,
+            Step::Place => return self.place().await,
+            Step::PowerOn => engine.power_on(&self.boot().await?).await,
+            Step::AwaitGuest | Step::AwaitHalt => return Ok(Ok(self.look_again())),
+            Step::HonourGuest => return self.honour_guest().await,
+            Step::PressPowerButton => return self.press(engine.as_ref()).await,
+            Step::CutPower => return self.cut_power(engine.as_ref()).await,
+            Step::UnroutePublicIp => engine.remove_public_ip(id, &place).await,
+            Step::DropPublicIp => return self.drop_public_ip().await,
+            Step::Displace => return self.change(|row| row.placed = Set(false)).await,
+            Step::UnplugNic => engine.remove_nic(id, &place).await,
+            Step::RemoveNetwork => engine.remove_network(&place).await,
+            Step::DeleteDisk => return self.delete_disk(engine.as_ref()).await,
+            Step::Settle => return self.settle().await.map(Ok),
+            Step::Forget => return self.forget(engine.as_ref()).await,
+            Step::Tell(trouble) => Err(self.told(trouble)),
+        };
+        Ok(acted.map(|()| Next::Now))
+    }
+
+    /// Changes the row, if what is wanted is still what was decided for.
+    async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
+        let tx = self.app.store.begin().await?;
+        if store::still_wanted(&*tx, &self.row).await? {
+            let mut changes = store::changes(&self.row);
+            change(&mut changes);
+            store::change(&*tx, changes).await?;
+            tx.commit().await?;
+        }
+        Ok(Ok(Next::Now))
+    }
+
+    fn await_network(&self) -> Next {
+        if let HostNetwork::Private(network) = self.row.host_network() {
+            self.app.store.wakes().wake(Object::PrivateNetwork(network));
+        }
+        Next::In(self.app.config.limits.look_again_ms)
+    }
+
+    /// Looks again soon at first, and later less often: some guests take milliseconds and some minutes.
+    fn look_again(&self) -> Next {
+        let since = match self.seen.power {
+            deckle_engine::seen::Power::On { since, .. } => since,
+            _ => self.now,
+        };
+        let begun = self.row.pressed_first.map_or(since, Into::into).max(since);
+        let waited_ms = (self.now.0 - begun.0) / 1000;
+        Next::In((waited_ms / 8).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)))
+    }
+
+    fn disk(&self) -> DiskSpec {
+        DiskSpec {
+            machine: self.row.id.0.clone(),
+            template: self.row.template_id.0.clone(),
+            size_bytes: self.row.disk_gib.unsigned_abs() * GB,
+        }
+    }
+
+    async fn nic(&self) -> Result<NicSpec> {
+        let row = &self.row;
+        let mut host_names = vec![row.id.0.to_string()];
+        if let Some(label) = names::dns_label(&row.name)
+            && self.is_oldest_of_its_name().await?
+        {
+            host_names.push(label);
+        }
+        Ok(NicSpec {
+            machine: row.id.0.clone(),
+            network: row.host_network(),
+            mac: row.mac.0,
+            ip: row.private_ip(),
+            names: host_names,
+        })
+    }
+
+    async fn is_oldest_of_its_name(&self) -> Result<bool> {
+        let Some(network) = &self.row.network_id else { return Ok(true) };
+        let machines = store::in_network(self.app.store.read(), &network.0).await?;
+        let namesakes = machines.iter().filter(|machine| machine.name_folded == self.row.name_folded);
+        let oldest = namesakes.min_by_key(|machine| (machine.dt_created, machine.id.0.clone()));
+        Ok(oldest.is_none_or(|oldest| oldest.id == self.row.id))
+    }
+
+    fn public_ip(&self) -> PublicIpSpec {
+        PublicIpSpec {
+            machine: self.row.id.0.clone(),
+            network: self.row.host_network(),
+            public_ip: self.row.public_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
+            ip: self.row.private_ip(),
+        }
+    }
+
+    async fn boot(&self) -> Result<BootSpec> {
+        let row = &self.row;
+        let machine_type = self.app.catalogue.find(&row.machine_type);
+        let gone = || {
+            Error::ours(
+                format!("start {}", row.id.0),
+                format!("the type {} left the catalogue", row.machine_type),
+            )
+        };
+        let machine_type = machine_type.ok_or_else(gone)?;
+        let script = match &row.startup_script_id {
+            Some(id) => startup_scripts::service::for_boot(self.app, &id.0, row.script_served).await?,
+            None => None,
+        };
+        let authorized_keys = ssh_keys::service::lines_of(self.app.store.read(), &row.user_id.0).await?;
+        let seed = SeedSpec { hostname: row.id.0.to_string(), authorized_keys, startup_script: script };
+        Ok(BootSpec {
+            machine: row.id.0.clone(),
+            boot: row.boots(),
+            vcpus: machine_type.vcpus,
+            ram_bytes: machine_type.ram_bytes(),
+            nic: self.nic().await?,
+            seed,
+        })
+    }
+
+    /// Takes memory and processors on the host, if there is room: in one transaction with the sum of what
+    /// is taken, so that nothing is promised twice.
+    async fn place(&mut self) -> Acted {
+        let (app, row) = (self.app, &self.row);
+        let Some(machine_type) = app.catalogue.find(&row.machine_type) else {
+            let why = format!("the machine type {} is no longer in the catalogue", row.machine_type);
+            return Ok(Err(Fault::lasting(format!("place {}", row.id.0), why)));
+        };
+        let tx = app.store.begin().await?;
+        if !store::still_wanted(&*tx, row).await? {
+            return Ok(Ok(Next::Now));
+        }
+        if let Some(short) = service::short_of(app, &*tx, machine_type, &row.region).await? {
+            return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
+        }
+        let mut changes = store::changes(row);
+        changes.placed = Set(true);
+        store::change(&*tx, changes).await?;
+        tx.commit().await?;
+        Ok(Ok(Next::Now))
+    }
+
+    async fn hold_public_ip(&mut self) -> Acted {
+        let (app, row) = (self.app, &self.row);
+        let tx = app.store.begin().await?;
+        if !store::still_wanted(&*tx, row).await? {
+            return Ok(Ok(Next::Now));
+        }
+        let Some(ip) = store::hold_public_ip(&*tx, &row.id.0, app.config.public_ips()).await? else {
+            let why = "the pool of public addresses is used up: stop a machine that has one, or ask the operator for more";
+            return Ok(Err(Fault::lasting(format!("give {} a public address", row.id.0), why)));
+        };
+        let mut changes = store::changes(row);
+        changes.public_ip = Set(Some(ip));
+        store::change(&*tx, changes).await?;
+        tx.commit().await?;
+        Ok(Ok(Next::Now))
+    }
+
+    async fn drop_public_ip(&mut self) -> Acted {
+        let tx = self.app.store.begin().await?;
+        if store::still_wanted(&*tx, &self.row).await? {
+            store::drop_public_ip(&*tx, &self.row.id.0).await?;
+            let mut changes = store::changes(&self.row);
+            changes.public_ip = Set(None);
+            store::change(&*tx, changes).await?;
+            tx.commit().await?;
+        }
+        Ok(Ok(Next::Now))
+    }
+
+    /// The press is written down first: a guest that halts after it did so on our word.
+    async fn press(&mut self, engine: &dyn Engine) -> Acted {
+        let now = self.now.into();
+        let first = self.row.pressed_first.unwrap_or(now);
+        self.change(|row| {
+            row.pressed_first = Set(Some(first));
+            row.pressed_last = Set(Some(now));
+        })
+        .await?
+        .ok();
+        let pressed = engine.press_power_button(&self.row.id.0).await;
+        Ok(pressed.map(|()| Next::In(LOOK_MS_MIN)))
+    }
+
+    /// A deleted disk was never made: written down before it goes, so that a crash in between does not
+    /// leave a disk that looks lost.
+    async fn delete_disk(&mut self, engine: &dyn Engine) -> Acted {
+        if self.row.disk_made {
+            self.change(|row| row.disk_made = Set(false)).await?.ok();
+        }
+        let removed = engine.remove_disk(&self.row.id.0).await;
+        Ok(removed.map(|()| Next::Now))
+    }
+
+    fn told(&self, trouble: Trouble) -> Fault {
+        let id = &self.row.id.0;
+        match trouble {
+            Trouble::DiskLost => {
+                let why = "its disk was made and is missing from its host; it is not made again: restore it, or delete the machine";
+                Fault::lasting(format!("run {id}"), why)
+            }
+            Trouble::NeverReady => {
+                let limit = self.app.config.limits.ready_s;
+                let why = format!(
+                    "its guest was not ready within {limit} s; `deckle machine console {id}` shows what it said"
+                );
+                Fault::lasting(format!("start {id}"), why)
+            }
+        }
+    }
+}

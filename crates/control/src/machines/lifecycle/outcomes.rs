@@ -1,0 +1,166 @@
+//! How visits end: settled, forgotten, or stumbled over a fault of the host.
+
+use deckle_api::machine_events::MachineEventName;
+use deckle_api::machines::MachineState;
+use deckle_engine::{Engine, Error as Fault};
+use sea_orm::ActiveValue::Set;
+
+use super::super::policy::{self, Button, Intent, Power};
+use super::super::store::{self, Model};
+use super::Visit;
+use crate::app::App;
+use crate::error::Result;
+use crate::machine_events::{self, End};
+use crate::reconciler::Next;
+use crate::store::Text;
+
+impl Visit<'_> {
+    /// Says that the machine is as it should be, and closes its event: if that is still what is wanted.
+    pub(super) async fn settle(&mut self) -> Result<Next> {
+        let row = &self.row;
+        let was_clean = row.settled && row.failures == 0 && row.trouble.is_none();
+        if was_clean && self.event.is_none() {
+            return Ok(Next::Settled);
+        }
+        let tx = self.app.store.begin().await?;
+        if !store::still_wanted(&*tx, row).await? {
+            return Ok(Next::Now);
+        }
+        let mut changes = store::changes(row);
+        changes.settled = Set(true);
+        changes.shown_state = Set(Text(policy::shown(row.intent.0, None, &self.sight)));
+        changes.failing_since = Set(None);
+        changes.failures = Set(0);
+        changes.trouble = Set(None);
+        if row.intent.0 == Intent::On && row.startup_script_id.is_some() {
+            changes.script_served = Set(true);
+        }
+        store::change(&*tx, changes).await?;
+        if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
+            machine_events::service::end(&tx, &event, End::Done, self.now).await?;
+        }
+        tx.commit().await?;
+        Ok(Next::Settled)
+    }
+
+    /// Says that nothing of the machine is left. The disk's call is made once more: it also removes what
+    /// a crash may have left beside a disk.
+    pub(super) async fn forget(&mut self, engine: &dyn Engine) -> Result<std::result::Result<Next, Fault>> {
+        let row = &self.row;
+        if let Err(fault) = engine.remove_disk(&row.id.0).await {
+            return Ok(Err(fault));
+        }
+        let tx = self.app.store.begin().await?;
+        store::drop_public_ip(&*tx, &row.id.0).await?;
+        let mut changes = store::changes(row);
+        changes.settled = Set(true);
+        changes.placed = Set(false);
+        changes.public_ip = Set(None);
+        changes.shown_state = Set(Text(MachineState::Off));
+        changes.dt_deleted = Set(Some(self.now.into()));
+        store::change(&*tx, changes).await?;
+        if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
+            machine_events::service::end(&tx, &event, End::Done, self.now).await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(Next::Never))
+    }
+
+    /// A guest that switched itself off wanted its machine off: so do we. Where something else was under
+    /// way, that has failed.
+    pub(super) async fn honour_guest(&mut self) -> Result<std::result::Result<Next, Fault>> {
+        let row = &self.row;
+        let tx = self.app.store.begin().await?;
+        if !store::still_wanted(&*tx, row).await? {
+            return Ok(Ok(Next::Now));
+        }
+        let shown = MachineState::Stopping;
+        store::aim(&*tx, row, Intent::Off, row.boots_wanted, shown, self.now).await?;
+        if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
+            let told = format!("the guest of {} switched itself off before it was ready", row.id.0);
+            machine_events::service::end(&tx, &event, End::Error(told), self.now).await?;
+        }
+        machine_events::service::open(self.app, &tx, &row.team_id.0, &row.id.0, MachineEventName::Stop)
+            .await?;
+        tx.commit().await?;
+        Ok(Ok(Next::Now))
+    }
+
+    /// Cuts the power; where a guest had its time to stop cleanly and did not, an event says so.
+    pub(super) async fn cut_power(
+        &mut self,
+        engine: &dyn Engine,
+    ) -> Result<std::result::Result<Next, Fault>> {
+        let row = &self.row;
+        let running = matches!(self.sight.power, Power::On | Power::OnBefore);
+        if let Err(fault) = engine.cut_power(&row.id.0).await {
+            return Ok(Err(fault));
+        }
+        if running && self.sight.button == Button::Overdue {
+            let tx = self.app.store.begin().await?;
+            let forced = MachineEventName::VmShutdownForce;
+            machine_events::service::already_done(self.app, &tx, &row.team_id.0, &row.id.0, forced).await?;
+            tx.commit().await?;
+        }
+        Ok(Ok(Next::Now))
+    }
+}
+
+/// Writes down a fault of the host. A final one, or one that has lasted too long, ends the open event.
+pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Next> {
+    let now = app.clock.now();
+    let limits = &app.config.limits;
+    let tx = app.store.begin().await?;
+    if !store::still_wanted(&*tx, row).await? {
+        return Ok(Next::Now);
+    }
+    let since = row.failing_since.unwrap_or(now.into());
+    let failures = row.failures + 1;
+    let told = fault.told();
+    tracing::warn!(machine.id = %row.id.0, failures, error = told, "a step failed");
+    let event = machine_events::service::open_of(&*tx, &row.id.0).await?;
+    let too_long = now.seconds_since(since.into()) >= limits.failing_s as f64;
+    let ended = event.filter(|_| fault.is_final() || too_long);
+    if let Some(event) = &ended {
+        machine_events::service::end(&tx, event, End::Error(told.clone()), now).await?;
+        let intent = after_failure(event.name.0, row.intent.0);
+        let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
+        store::aim(&*tx, row, intent, row.boots_wanted, shown, now).await?;
+    }
+    let mut changes = store::changes(row);
+    changes.failing_since = Set(Some(since));
+    changes.failures = Set(failures);
+    changes.trouble = Set(Some(told));
+    store::change(&*tx, changes).await?;
+    tx.commit().await?;
+    if ended.is_some() {
+        return Ok(Next::Now);
+    }
+    Ok(Next::In(pause_ms(failures, limits.pause_s_max)))
+}
+
+/// What is wanted once an order has failed.
+fn after_failure(order: MachineEventName, intent: Intent) -> Intent {
+    match order {
+        MachineEventName::Create => Intent::Blank,
+        MachineEventName::Start | MachineEventName::Restart => Intent::Off,
+        _ => intent,
+    }
+}
+
+/// 1 s, 2 s, 4 s, … up to the limit.
+fn pause_ms(failures: i64, pause_s_max: i64) -> i64 {
+    let exponent = u32::try_from(failures.clamp(1, 16) - 1).unwrap_or(0);
+    (1000i64 << exponent).min(pause_s_max * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_limit() {
+        let pauses: Vec<_> = [1, 2, 3, 5, 6, 100].map(|failures| pause_ms(failures, 30)).into();
+        assert_eq!(pauses, [1000, 2000, 4000, 16000, 30000, 30000]);
+    }
+}

@@ -1,0 +1,35 @@
+//! Machines: what everything else is for.
+//!
+//! ```text
+//!                 create                                       start
+//!   (none) ──────────────▶ ON ◀───────────────────────────────────────┐
+//!                │         │ │ restart: boots_wanted + 1               │
+//!                │         │ └──────▶ ON                               │
+//!   startOnCreate: false   │ stop, a failed start,                     │
+//!                │         │ a guest that switches itself off          │
+//!                └───────▶ OFF ────────────────────────────────────────┤
+//!                          │                                           │
+//!       a failed create    │ delete                                    │
+//!   ON, OFF ───▶ BLANK ────┼───────────────────────────────────────────┘
+//!               (off, and  ▼
+//!          nothing of it  GONE ──▶ forgotten: the row is kept as deleted
+//!           on its host)
+//! ```
+//!
+//! The words are intents: what was asked for. What is there is looked up; [`policy`] says which one step
+//! leads from there to the intent, [`lifecycle`] takes it, and the next look is the only memory.
+//!
+//! **Invariants**
+//! - An intent changes only together with the events that say so, in one transaction.
+//! - A disk is made once: a row says that it was made *before* anything is written to it, and a made disk
+//!   that is not seen is lost: told, never made again.
+//! - An off machine has a disk on its host and nothing else.
+
+pub mod http;
+pub mod lifecycle;
+mod placement;
+pub mod policy;
+pub mod service;
+mod sight;
+mod store;
+mod views;

@@ -1,0 +1,304 @@
+//! Which one step leads from what is seen to what is wanted.
+
+use deckle_api::machine_events::MachineEventName;
+use deckle_api::machines::MachineState;
+use serde::{Deserialize, Serialize};
+
+/// What is wanted of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    /// That it runs.
+    On,
+    /// That it is off, its disk ready.
+    Off,
+    /// That it is off, with nothing of it on its host: where a failed create ends.
+    Blank,
+    /// That nothing of it is left.
+    Gone,
+}
+
+/// What is seen of a machine, as far as the next step depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether the machine has its network to itself.
+    pub own_network: bool,
+    /// Its network.
+    pub network: Network,
+    /// Its disk.
+    pub disk: Disk,
+    /// Whether it is plugged in.
+    pub nic: bool,
+    /// Its public address.
+    pub public_ip: PublicIp,
+    /// Whether its memory and processors are taken on its host.
+    pub placed: bool,
+    /// Its power.
+    pub power: Power,
+    /// Its guest.
+    pub guest: Guest,
+    /// Its power button.
+    pub button: Button,
+}
+
+/// A machine's network on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing of it is there.
+    Absent,
+    /// Some of it is missing.
+    Broken,
+    /// It is whole.
+    Whole,
+}
+
+/// A machine's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// There is none, and none was made.
+    NotMade,
+    /// It is there, and no row says so yet: nothing was ever written to it.
+    Unrecorded,
+    /// It is there.
+    There,
+    /// It was made, and is not there.
+    Lost,
+}
+
+/// A machine's public address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicIp {
+    /// None is held and none leads to the machine.
+    Free,
+    /// One is wanted while the machine is on; none is held.
+    Wanted,
+    /// One is held; it does not lead to the machine.
+    Held,
+    /// The one that is held leads to the machine.
+    Routed,
+}
+
+/// A machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// Off.
+    Off,
+    /// On, in the boot that is wanted.
+    On,
+    /// On, in a boot before the wanted one.
+    OnBefore,
+    /// The guest has shut down; the power is to be cut.
+    Halted,
+    /// The guest has shut down in a boot before the wanted one.
+    HaltedBefore,
+}
+
+/// A guest that is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    /// It boots.
+    Booting,
+    /// It has its address; its agent is not ready.
+    Leased,
+    /// It can be used.
+    Ready,
+    /// It has had longer than a guest may take.
+    Overdue,
+}
+
+/// A machine's power button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Button {
+    /// It has not been pressed.
+    Untouched,
+    /// It was pressed a moment ago.
+    Pressed,
+    /// It was pressed a while ago, and the guest may not have heard it.
+    PressAgain,
+    /// The guest has had all the time that a clean stop may take.
+    Overdue,
+}
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Make or mend the network that the machine has to itself.
+    MakeNetwork,
+    /// Wait for the private network's own visit to make or mend it.
+    AwaitNetwork,
+    /// Make the disk.
+    MakeDisk,
+    /// Write down that the disk was made.
+    RecordDisk,
+    /// Plug the machine in.
+    PlugNic,
+    /// Take a public address from the pool.
+    HoldPublicIp,
+    /// Lead the held address to the machine.
+    RoutePublicIp,
+    /// Take memory and processors on the host.
+    Place,
+    /// Start it.
+    PowerOn,
+    /// Wait for the guest.
+    AwaitGuest,
+    /// Accept that the guest has switched itself off.
+    HonourGuest,
+    /// Press the power button.
+    PressPowerButton,
+    /// Wait for the guest to shut down.
+    AwaitHalt,
+    /// Cut the power.
+    CutPower,
+    /// Take the public address from the machine.
+    UnroutePublicIp,
+    /// Give the held address back to the pool.
+    DropPublicIp,
+    /// Give memory and processors back.
+    Displace,
+    /// Unplug the machine.
+    UnplugNic,
+    /// Remove the network that the machine had to itself.
+    RemoveNetwork,
+    /// Remove the disk.
+    DeleteDisk,
+    /// Say that the machine is as it should be.
+    Settle,
+    /// Say that nothing of it is left.
+    Forget,
+    /// Say what cannot be mended.
+    Tell(Trouble),
+}
+
+/// What no step mends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The disk was made and is not there.
+    DiskLost,
+    /// The guest has had longer than a guest may take.
+    NeverReady,
+}
+
+/// The whole policy, as a pure function: no clock, no database, no host.
+pub fn next(intent: Intent, sight: &Sight) -> Step {
+    match intent {
+        Intent::On => on(sight),
+        Intent::Off => down(sight).unwrap_or_else(|| rest(sight)),
+        Intent::Blank | Intent::Gone if sight.power != Power::Off => Step::CutPower,
+        Intent::Blank | Intent::Gone => down(sight).unwrap_or_else(|| clear(intent, sight)),
+    }
+}
+
+fn on(sight: &Sight) -> Step {
+    match sight.power {
+        Power::Halted if sight.button == Button::Untouched => return Step::HonourGuest,
+        Power::Halted | Power::HaltedBefore => return Step::CutPower,
+        // A guest that has lost its port cannot be given another one: it starts again.
+        Power::OnBefore => return stop(sight),
+        Power::On if !sight.nic => return stop(sight),
+        Power::On | Power::Off => {}
+    }
+    match sight.disk {
+        Disk::Lost => return Step::Tell(Trouble::DiskLost),
+        Disk::NotMade => return Step::MakeDisk,
+        Disk::Unrecorded => return Step::RecordDisk,
+        Disk::There => {}
+    }
+    if sight.network != Network::Whole {
+        return if sight.own_network { Step::MakeNetwork } else { Step::AwaitNetwork };
+    }
+    if !sight.placed {
+        return Step::Place;
+    }
+    if !sight.nic {
+        return Step::PlugNic;
+    }
+    match sight.public_ip {
+        PublicIp::Wanted => return Step::HoldPublicIp,
+        PublicIp::Held => return Step::RoutePublicIp,
+        PublicIp::Free | PublicIp::Routed => {}
+    }
+    match (sight.power, sight.guest) {
+        (Power::Off, _) => Step::PowerOn,
+        (_, Guest::Ready) => Step::Settle,
+        (_, Guest::Booting | Guest::Leased) => Step::AwaitGuest,
+        (_, Guest::Overdue) => Step::Tell(Trouble::NeverReady),
+    }
+}
+
+/// The step that takes a machine's power and its places, while it has any.
+fn down(sight: &Sight) -> Option<Step> {
+    match sight.power {
+        Power::On | Power::OnBefore => return Some(stop(sight)),
+        Power::Halted | Power::HaltedBefore => return Some(Step::CutPower),
+        Power::Off => {}
+    }
+    if sight.public_ip == PublicIp::Routed {
+        return Some(Step::UnroutePublicIp);
+    }
+    if sight.nic {
+        return Some(Step::UnplugNic);
+    }
+    if sight.own_network && sight.network != Network::Absent {
+        return Some(Step::RemoveNetwork);
+    }
+    if sight.public_ip == PublicIp::Held {
+        return Some(Step::DropPublicIp);
+    }
+    sight.placed.then_some(Step::Displace)
+}
+
+fn stop(sight: &Sight) -> Step {
+    match sight.button {
+        Button::Untouched | Button::PressAgain => Step::PressPowerButton,
+        Button::Pressed => Step::AwaitHalt,
+        Button::Overdue => Step::CutPower,
+    }
+}
+
+fn rest(sight: &Sight) -> Step {
+    match sight.disk {
+        Disk::NotMade => Step::MakeDisk,
+        Disk::Unrecorded => Step::RecordDisk,
+        Disk::There => Step::Settle,
+        Disk::Lost => Step::Tell(Trouble::DiskLost),
+    }
+}
+
+fn clear(intent: Intent, sight: &Sight) -> Step {
+    match (sight.disk, intent) {
+        (Disk::There | Disk::Unrecorded, _) => Step::DeleteDisk,
+        (Disk::NotMade | Disk::Lost, Intent::Gone) => Step::Forget,
+        (Disk::NotMade | Disk::Lost, _) => Step::Settle,
+    }
+}
+
+/// What a machine is shown to be doing, given what is wanted, its open event, and what is seen.
+pub fn shown(intent: Intent, event: Option<MachineEventName>, sight: &Sight) -> MachineState {
+    let powered = sight.power != Power::Off;
+    match intent {
+        Intent::Off | Intent::Blank | Intent::Gone if powered => MachineState::Stopping,
+        Intent::Off if event == Some(MachineEventName::Create) => MachineState::Provisioning,
+        Intent::Off | Intent::Blank | Intent::Gone => MachineState::Off,
+        Intent::On if event == Some(MachineEventName::Restart) => MachineState::Restarting,
+        Intent::On if event == Some(MachineEventName::Create) && !powered => MachineState::Provisioning,
+        Intent::On => match (sight.power, sight.guest) {
+            (Power::On, Guest::Leased) => MachineState::Serviceready,
+            (Power::On, Guest::Ready) => MachineState::Ready,
+            _ => MachineState::Starting,
+        },
+    }
+}
+
+/// What a machine is shown to be doing right after an order, before the first look.
+pub fn shown_when_ordered(order: MachineEventName, before: MachineState) -> MachineState {
+    match order {
+        MachineEventName::Create => MachineState::Provisioning,
+        MachineEventName::Start => MachineState::Starting,
+        MachineEventName::Restart => MachineState::Restarting,
+        MachineEventName::Stop | MachineEventName::Deactivate if before != MachineState::Off => {
+            MachineState::Stopping
+        }
+        _ => before,
+    }
+}

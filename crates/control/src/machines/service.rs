@@ -1,0 +1,245 @@
+//! The rules of machines: what may be ordered, and when.
+
+mod create;
+
+use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
+use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
+use deckle_api::machine_events::MachineEventName;
+use deckle_api::machines::{ListMachines, Machine, MachineOrder};
+use deckle_api::paging::Page;
+use deckle_api::regions::Region;
+use sea_orm::ConnectionTrait;
+
+pub use create::create;
+
+use super::policy::{Intent, shown_when_ordered};
+use super::store::{self, Column, Model};
+use super::{placement, views};
+use crate::app::App;
+use crate::catalogue::Type;
+use crate::error::{Error, Result};
+use crate::http::Caller;
+use crate::machine_events::{self, End, EventRow};
+use crate::reconciler::Object;
+use crate::store::{Cursors, Tx};
+
+/// An event, and the machine that it is about.
+pub type Ordered = (EventRow, Model);
+
+/// The most of a serial log that one answer carries, in bytes.
+const CONSOLE_BYTES_MAX: u64 = 1 << 20;
+/// How much of a serial log an answer carries when the request does not say, in bytes.
+const CONSOLE_BYTES: u64 = 1 << 16;
+
+/// The page of a team's machines that a query asks for.
+pub async fn list(app: &App, caller: &Caller, query: ListMachines) -> Result<Page<Machine>> {
+    let region = query.region.as_ref().map(Region::code);
+    let machine_type =
+        query.machine_type.as_deref().map(|label| app.catalogue.find(label).map_or(label, |t| &t.label));
+    let order_by = query.order_by.unwrap_or_default();
+    let order = query.order.unwrap_or_default();
+    let list = (
+        "machines",
+        &caller.team,
+        order_by.word(),
+        order,
+        &query.name,
+        &region,
+        &query.agent_type,
+        machine_type,
+    );
+    let cursors = Cursors::of(&app.sealer, list);
+    let sort = match order_by {
+        MachineOrder::DtCreated => Column::DtCreated,
+        MachineOrder::Name => Column::Name,
+        MachineOrder::State => Column::ShownState,
+    };
+    let filters = [
+        (Column::Region, region.as_deref()),
+        (Column::MachineType, machine_type),
+        (Column::AgentType, query.agent_type.as_deref()),
+    ];
+    let mut listing = store::listing(&caller.team, filters, sort);
+    listing.order = order;
+    listing.limit = query.limit.unwrap_or_default();
+    listing.after = query.after.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    listing.name = query.name.map(|part| (Column::NameFolded, part));
+    let rows = listing.page(app.store.read()).await?;
+    Ok(rows.page(|next| cursors.write(next), |row| views::shown(app, row)))
+}
+
+/// A team's machine.
+pub async fn get(store: &impl ConnectionTrait, caller: &Caller, id: &MachineId) -> Result<Model> {
+    let row = store::find(store, id).await?.filter(|row| row.team_id.0 == caller.team);
+    row.ok_or_else(|| Error::no_such("machine", id))
+}
+
+/// Wants a machine on.
+pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
+    caller.must_be_admin("start machines")?;
+    let tx = app.store.begin().await?;
+    let machine = get(&*tx, caller, id).await?;
+    if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Start).await? {
+        return Ok((event, machine));
+    }
+    match machine.intent.0 {
+        Intent::Gone => Err(being_deleted(id)),
+        Intent::On if machine.settled => already_done(app, tx, machine, MachineEventName::Start).await,
+        Intent::On => order(app, tx, machine, Intent::On, 0, MachineEventName::Start).await,
+        Intent::Off | Intent::Blank => order(app, tx, machine, Intent::On, 1, MachineEventName::Start).await,
+    }
+}
+
+/// Wants a machine off. What was under way is cancelled.
+pub async fn stop(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
+    caller.must_be_admin("stop machines")?;
+    let tx = app.store.begin().await?;
+    let machine = get(&*tx, caller, id).await?;
+    let open = machine_events::service::open_of(&*tx, id).await?;
+    match open {
+        Some(event) if event.name.0 == MachineEventName::Stop => return Ok((event, machine)),
+        Some(event) if event.name.0 == MachineEventName::Deactivate => return Err(being_deleted(id)),
+        Some(event) => machine_events::service::end(&tx, &event, End::Cancelled, app.clock.now()).await?,
+        None => {}
+    }
+    match machine.intent.0 {
+        Intent::Gone => Err(being_deleted(id)),
+        Intent::Off | Intent::Blank if machine.settled => {
+            already_done(app, tx, machine, MachineEventName::Stop).await
+        }
+        Intent::Blank => order(app, tx, machine, Intent::Blank, 0, MachineEventName::Stop).await,
+        Intent::On | Intent::Off => order(app, tx, machine, Intent::Off, 0, MachineEventName::Stop).await,
+    }
+}
+
+/// Wants another boot of a machine that is on.
+pub async fn restart(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
+    caller.must_be_admin("restart machines")?;
+    let tx = app.store.begin().await?;
+    let machine = get(&*tx, caller, id).await?;
+    if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Restart).await? {
+        return Ok((event, machine));
+    }
+    match machine.intent.0 {
+        Intent::Gone => Err(being_deleted(id)),
+        Intent::Off | Intent::Blank => Err(Error::Precondition(format!("{id} is off; start it instead"))),
+        Intent::On => order(app, tx, machine, Intent::On, 1, MachineEventName::Restart).await,
+    }
+}
+
+/// Wants nothing left of a machine. What was under way is cancelled.
+pub async fn delete(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
+    caller.must_be_admin("delete machines")?;
+    let tx = app.store.begin().await?;
+    let machine = get(&*tx, caller, id).await?;
+    match machine_events::service::open_of(&*tx, id).await? {
+        Some(event) if event.name.0 == MachineEventName::Deactivate => return Ok((event, machine)),
+        Some(event) => machine_events::service::end(&tx, &event, End::Cancelled, app.clock.now()).await?,
+        None => {}
+    }
+    order(app, tx, machine, Intent::Gone, 0, MachineEventName::Deactivate).await
+}
+
+/// The open event if it is of the same kind; any other one is in the way.
+async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> Result<Option<EventRow>> {
+    let Some(event) = machine_events::service::open_of(&**tx, &machine.id.0).await? else { return Ok(None) };
+    if event.name.0 == name {
+        return Ok(Some(event));
+    }
+    let (machine, event) = (&machine.id.0, machine_events::shown(event));
+    let name = serde_json::to_value(event.name).unwrap_or_default();
+    Err(Error::Conflict(format!(
+        "the event {} ({}) of {machine} is still {}; wait until it ends",
+        event.id,
+        name.as_str().unwrap_or_default(),
+        if event.dt_started.is_some() { "in progress" } else { "new" },
+    )))
+}
+
+fn being_deleted(id: &MachineId) -> Error {
+    Error::Conflict(format!("{id} is being deleted"))
+}
+
+/// Changes what is wanted, opens the event that says so, and has the machine visited.
+async fn order(
+    app: &App,
+    mut tx: Tx,
+    machine: Model,
+    intent: Intent,
+    more_boots: i64,
+    name: MachineEventName,
+) -> Result<Ordered> {
+    let (now, boots) = (app.clock.now(), machine.boots_wanted + more_boots);
+    let shown_state = shown_when_ordered(name, machine.shown_state.0);
+    let machine = store::aim(&*tx, &machine, intent, boots, shown_state, now).await?;
+    let event = machine_events::service::open(app, &tx, &machine.team_id.0, &machine.id.0, name).await?;
+    tx.wake(Object::Machine(machine.id.0.clone()));
+    tx.commit().await?;
+    Ok((event, machine))
+}
+
+async fn already_done(app: &App, tx: Tx, machine: Model, name: MachineEventName) -> Result<Ordered> {
+    let event =
+        machine_events::service::already_done(app, &tx, &machine.team_id.0, &machine.id.0, name).await?;
+    tx.commit().await?;
+    Ok((event, machine))
+}
+
+/// A piece of a machine's serial log.
+pub async fn console_log(
+    app: &App,
+    caller: &Caller,
+    id: &MachineId,
+    query: &ConsoleLogQuery,
+) -> Result<ConsoleLog> {
+    let machine = get(app.store.read(), caller, id).await?;
+    let bytes = query.bytes.unwrap_or(CONSOLE_BYTES);
+    if !(1..=CONSOLE_BYTES_MAX).contains(&bytes) {
+        return Err(Error::field("bytes", format!("expected a whole number from 1 to {CONSOLE_BYTES_MAX}")));
+    }
+    let engine = app.engine(&machine.region)?;
+    let read = |from, bytes| engine.read_console(id, from, usize::try_from(bytes).unwrap_or(usize::MAX));
+    let chunk = match query.from {
+        Some(from) => read(from, bytes).await,
+        None => match read(u64::MAX, 1).await {
+            Ok(end) => read(end.next.saturating_sub(bytes), bytes).await,
+            Err(error) => Err(error),
+        },
+    };
+    let chunk = chunk.map_err(|error| Error::ours("read a serial log", error))?;
+    Ok(ConsoleLog {
+        from: chunk.from,
+        next: chunk.next,
+        text: String::from_utf8_lossy(&chunk.bytes).into_owned(),
+    })
+}
+
+/// The ids of the machines that are in a network.
+pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<String>> {
+    let machines = store::in_network(store, network).await?;
+    Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
+}
+
+/// The machines that a script is assigned to.
+pub async fn with_script(store: &impl ConnectionTrait, script: &StartupScriptId) -> Result<Vec<MachineId>> {
+    Ok(store::with_script(store, script).await?)
+}
+
+/// The machines that are not deleted.
+pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
+    Ok(store::to_visit(app.store.read()).await?)
+}
+
+/// Why a machine of a type could not be started on a region's host now, if it could not.
+pub async fn short_of(
+    app: &App,
+    store: &impl ConnectionTrait,
+    machine_type: &Type,
+    region: &str,
+) -> Result<Option<String>> {
+    let capacity = app.engine(region)?.look_capacity().await;
+    let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
+    let Some(capacity) = capacity else { return Ok(None) };
+    let taken = placement::Taken::by(&app.catalogue, &store::placed(store).await?);
+    Ok(placement::short_of(machine_type, &capacity, taken))
+}

@@ -1,0 +1,181 @@
+//! The rules of a machine's creation.
+
+use deckle_api::ids::MachineId;
+use deckle_api::machine_events::MachineEventName;
+use deckle_api::machines::{CreateMachine, MachineOrdered, MachineState, PublicIpType};
+use deckle_api::sizes::GB;
+use deckle_engine::specs::Mac;
+use ipnet::Ipv4Net;
+
+use super::super::policy::Intent;
+use super::super::store::{self, Model};
+use super::super::{lifecycle, views};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::Caller;
+use crate::idempotency::commit_once;
+use crate::os_templates::TemplateRow;
+use crate::private_networks::NetworkRow;
+use crate::reconciler::Object;
+use crate::store::{Text, Tx};
+use crate::{machine_events, names, os_templates, private_networks, regions, startup_scripts};
+
+/// The first address that a machine may have in a network: before it are the gateway's and the drives'.
+const FIRST_HOST: u32 = 3;
+
+/// Makes a machine.
+pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result<MachineOrdered> {
+    caller.must_be_admin("create machines")?;
+    let name = names::checked("name", &wanted.name)?;
+    let region = regions::checked(app, &wanted.region)?;
+    refuse_unbuilt(&wanted)?;
+    let machine_type = app.catalogue.wanted(&wanted.machine_type)?;
+    if !machine_type.is_in(&region) {
+        return Err(Error::field(
+            "machineType",
+            format!("the region {region} does not offer {}", machine_type.label),
+        ));
+    }
+    if wanted.enable_nvlink == Some(true) && !machine_type.nvlink {
+        return Err(Error::field(
+            "enableNvlink",
+            format!("{} has no NVLink; leave it out", machine_type.label),
+        ));
+    }
+    let mut tx = app.store.begin().await?;
+    let template = os_templates::service::find(&*tx, &wanted.template_id).await?;
+    let disk_gib = disk_gib(app, &wanted, &template)?;
+    let network = match &wanted.network_id {
+        Some(id) => Some(private_networks::service::find(&*tx, &caller.team, id).await?),
+        None => None,
+    };
+    if let Some(network) = network.as_ref().filter(|network| network.region != region) {
+        let wrong = format!("{} is in the region {}, the machine in {region}", network.id.0, network.region);
+        return Err(Error::field("networkId", wrong));
+    }
+    if let Some(script) = &wanted.startup_script_id {
+        startup_scripts::service::find(&*tx, &caller.team, script).await?;
+    }
+    let private_ip = address(&tx, network.as_ref()).await?;
+    let start = wanted.start_on_create.unwrap_or(true);
+    let now = app.clock.now();
+    let row = Model {
+        id: Text(MachineId::mint(app.clock.random())),
+        team_id: Text(caller.team.clone()),
+        user_id: Text(caller.user.clone()),
+        name_folded: names::folded(&name),
+        name,
+        region,
+        machine_type: machine_type.label.clone(),
+        template_id: template.id,
+        agent_type: template.agent_type,
+        os: template.operating_system_label,
+        disk_gib,
+        storage_used: 0,
+        network_id: network.map(|network| network.id),
+        private_ip,
+        mac: Text(mac(app.clock.random())),
+        public_ip_type: Text(wanted.public_ip_type.unwrap_or_default()),
+        public_ip: None,
+        startup_script_id: wanted.startup_script_id.map(Text),
+        script_served: false,
+        intent: Text(if start { Intent::On } else { Intent::Off }),
+        settled: false,
+        boots_wanted: start.into(),
+        disk_made: false,
+        placed: false,
+        shown_state: Text(MachineState::Provisioning),
+        pressed_first: None,
+        pressed_last: None,
+        failing_since: None,
+        failures: 0,
+        trouble: None,
+        dt_created: now.into(),
+        dt_modified: now.into(),
+        dt_deleted: None,
+    };
+    let machine = store::insert(&*tx, row).await?;
+    let event =
+        machine_events::service::open(app, &tx, &caller.team, &machine.id.0, MachineEventName::Create)
+            .await?;
+    tx.wake(Object::Machine(machine.id.0.clone()));
+    let ordered = views::ordered(app, (event, machine));
+    commit_once(app, tx, caller, &ordered).await?;
+    Ok(ordered)
+}
+
+/// What is asked for but not built yet is refused by name, never accepted and ignored.
+fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
+    let asked = [
+        ("publicIpType", wanted.public_ip_type == Some(PublicIpType::Static)),
+        ("autoSnapshotEnabled", wanted.auto_snapshot_enabled == Some(true)),
+        ("autoSnapshotFrequency", wanted.auto_snapshot_frequency.is_some()),
+        ("autoSnapshotSaveCount", wanted.auto_snapshot_save_count.is_some_and(|count| count != 0.0)),
+        ("autoShutdownEnabled", wanted.auto_shutdown_enabled == Some(true)),
+        ("autoShutdownTimeout", wanted.auto_shutdown_timeout.is_some_and(|hours| hours != 0.0)),
+        ("autoShutdownForce", wanted.auto_shutdown_force == Some(true)),
+        ("takeInitialSnapshot", wanted.take_initial_snapshot == Some(true)),
+        ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
+        ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
+        ("accessorIds", wanted.accessor_ids.as_ref().is_some_and(|ids| !ids.is_empty())),
+    ];
+    let fields: Vec<_> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Precondition(format!("{}: not built yet in this version; leave it out", fields.join(", "))))
+}
+
+fn disk_gib(app: &App, wanted: &CreateMachine, template: &TemplateRow) -> Result<i64> {
+    let smallest = template.size_bytes.unsigned_abs().div_ceil(GB).max(1);
+    let largest = app.config.limits.disk_gb;
+    let size = wanted.disk_size.whole().filter(|size| (smallest..=largest).contains(size));
+    let expected =
+        format!("expected a whole number of GB from {smallest}, the template's size, to {largest}");
+    let size = size.ok_or_else(|| Error::field("diskSize", expected))?;
+    Ok(i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+/// The lowest free address of a network, or the only one of a machine's own.
+async fn address(tx: &Tx, network: Option<&NetworkRow>) -> Result<i64> {
+    let Some(network) = network else {
+        return Ok(i64::from(u32::from(lifecycle::OWN_NETWORK.network()) + 2));
+    };
+    let taken = store::addresses(&**tx, &network.id.0).await?;
+    free_address(&network.cidr.0, &taken).ok_or_else(|| {
+        let (id, taken) = (&network.id.0, taken.len());
+        Error::Precondition(format!(
+            "networkId: {id} has no free address: {taken} of {taken} are in use; use another network"
+        ))
+    })
+}
+
+/// The lowest address of a range that is not among the taken ones, which are ordered.
+fn free_address(cidr: &Ipv4Net, taken: &[i64]) -> Option<i64> {
+    let first = u32::from(cidr.network()) + FIRST_HOST;
+    let last = u32::from(cidr.broadcast()) - 1;
+    let mut taken = taken.iter().copied().peekable();
+    (first..=last).map(i64::from).find(|address| taken.next_if_eq(address).is_none())
+}
+
+/// A hardware address: locally administered, for one station, and 40 random bits.
+fn mac(random: u64) -> Mac {
+    let [a, b, c, d, e, ..] = random.to_be_bytes();
+    Mac([0x02, a, b, c, d, e])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_address_is_taken() {
+        let cidr: Ipv4Net = "10.64.8.0/24".parse().unwrap();
+        let at = |last: u8| i64::from(u32::from(cidr.network()) + u32::from(last));
+        assert_eq!(free_address(&cidr, &[]), Some(at(3)));
+        assert_eq!(free_address(&cidr, &[at(3), at(4), at(6)]), Some(at(5)));
+        assert_eq!(free_address(&cidr, &[at(4)]), Some(at(3)));
+        let all: Vec<_> = (3..=254).map(at).collect();
+        assert_eq!((all.len(), free_address(&cidr, &all)), (252, None));
+    }
+}

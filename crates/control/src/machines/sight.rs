@@ -1,0 +1,99 @@
+//! What the policy sees, worked out from a row, a look and the time.
+
+use std::net::Ipv4Addr;
+
+use deckle_api::Timestamp;
+use deckle_api::machines::PublicIpType;
+use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
+
+use super::policy::{Button, Disk, Guest, Network, Power, PublicIp, Sight};
+use super::store::Model;
+use crate::config::Limits;
+
+/// How long after a press of the power button it is pressed again, in seconds: a guest that was still
+/// booting has not heard it.
+const PRESS_AGAIN_S: f64 = 4.0;
+
+/// What the policy sees.
+pub fn of(
+    row: &Model,
+    seen: &MachineSeen,
+    network: NetworkSeen,
+    has_agent: bool,
+    now: Timestamp,
+    limits: &Limits,
+) -> Sight {
+    Sight {
+        own_network: row.network_id.is_none(),
+        network: match network {
+            NetworkSeen::Absent => Network::Absent,
+            NetworkSeen::Broken => Network::Broken,
+            NetworkSeen::Whole => Network::Whole,
+        },
+        disk: disk(row, seen),
+        nic: seen.nic,
+        public_ip: public_ip(row, seen.public_ip),
+        placed: row.placed,
+        power: power(row, seen.power),
+        guest: guest(row, seen, has_agent, now, limits),
+        button: button(row, now, limits),
+    }
+}
+
+fn disk(row: &Model, seen: &MachineSeen) -> Disk {
+    match (row.disk_made, seen.disk.is_some()) {
+        (false, false) => Disk::NotMade,
+        (false, true) => Disk::Unrecorded,
+        (true, true) => Disk::There,
+        (true, false) => Disk::Lost,
+    }
+}
+
+fn public_ip(row: &Model, routed: Option<Ipv4Addr>) -> PublicIp {
+    match (row.public_ip(), routed) {
+        (Some(held), Some(routed)) if held == routed => PublicIp::Routed,
+        (Some(_), _) => PublicIp::Held,
+        (None, Some(_)) => PublicIp::Routed,
+        (None, None) if row.public_ip_type.0 == PublicIpType::Dynamic => PublicIp::Wanted,
+        (None, None) => PublicIp::Free,
+    }
+}
+
+fn power(row: &Model, seen: seen::Power) -> Power {
+    match seen {
+        seen::Power::Off => Power::Off,
+        seen::Power::On { boot, .. } | seen::Power::Stalled { boot } if boot < row.boots() => Power::OnBefore,
+        seen::Power::On { .. } | seen::Power::Stalled { .. } => Power::On,
+        seen::Power::Halted { boot } if boot < row.boots() => Power::HaltedBefore,
+        seen::Power::Halted { .. } => Power::Halted,
+    }
+}
+
+/// A guest that was ready once in this boot stays ready: its agent may be busy, or gone.
+fn guest(row: &Model, seen: &MachineSeen, has_agent: bool, now: Timestamp, limits: &Limits) -> Guest {
+    let seen::Power::On { since, .. } = seen.power else { return Guest::Booting };
+    if row.settled {
+        return Guest::Ready;
+    }
+    let leased = seen.guest.leased;
+    let ready = match (&seen.guest.agent, leased) {
+        (AgentSeen::Answers { .. }, Some(_)) => true,
+        (_, Some(_)) if !has_agent => true,
+        (AgentSeen::Absent, Some(leased)) => now.seconds_since(leased) >= limits.agent_s as f64,
+        _ => false,
+    };
+    match leased {
+        _ if ready => Guest::Ready,
+        _ if now.seconds_since(since) >= limits.ready_s as f64 => Guest::Overdue,
+        Some(_) => Guest::Leased,
+        None => Guest::Booting,
+    }
+}
+
+fn button(row: &Model, now: Timestamp, limits: &Limits) -> Button {
+    let (Some(first), Some(last)) = (row.pressed_first, row.pressed_last) else { return Button::Untouched };
+    if now.seconds_since(first.into()) >= limits.clean_stop_s as f64 {
+        return Button::Overdue;
+    }
+    if now.seconds_since(last.into()) >= PRESS_AGAIN_S { Button::PressAgain } else { Button::Pressed }
+}

@@ -1,0 +1,81 @@
+//! How a private network comes to its host, stays there, and goes.
+
+use deckle_api::ids::PrivateNetworkId;
+use deckle_engine::seen::NetworkSeen;
+use deckle_engine::specs::{HostNetwork, NetworkSpec};
+
+use super::store::{self, Intent, Model};
+use crate::app::App;
+use crate::error::Result;
+use crate::reconciler::Next;
+
+/// How long a network that could not be made or removed is left alone, in milliseconds.
+const PAUSE_MS: i64 = 1000;
+
+/// One step towards what is wanted of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Make it, or mend it.
+    Ensure,
+    /// Remove what is left of it.
+    Remove,
+    /// Say that it is as it should be.
+    Settle,
+    /// Say that nothing of it is left.
+    Forget,
+}
+
+/// The whole policy, as a pure function: no clock, no database, no host.
+pub fn next(intent: Intent, seen: NetworkSeen) -> Step {
+    match (intent, seen) {
+        (Intent::Present, NetworkSeen::Whole) => Step::Settle,
+        (Intent::Present, NetworkSeen::Absent | NetworkSeen::Broken) => Step::Ensure,
+        (Intent::Gone, NetworkSeen::Absent) => Step::Forget,
+        (Intent::Gone, NetworkSeen::Whole | NetworkSeen::Broken) => Step::Remove,
+    }
+}
+
+/// Looks at a network and takes one step.
+pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
+    let row = store::find(app.store.read(), id).await?.filter(|row| !row.forgotten);
+    let Some(row) = row else { return Ok(Next::Never) };
+    match take_step(app, &row).await? {
+        Ok(next) => Ok(next),
+        Err(error) => {
+            tracing::warn!(network.id = %id, error = error.told(), "a network is not as it should be");
+            Ok(Next::In(PAUSE_MS))
+        }
+    }
+}
+
+async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine::Error>> {
+    let engine = app.engine(&row.region)?;
+    let network = HostNetwork::Private(row.id.0.clone());
+    let seen = match engine.look_network(&network).await {
+        Ok(seen) => seen,
+        Err(error) => return Ok(Err(error)),
+    };
+    let acted = match next(row.intent.0, seen) {
+        Step::Ensure => engine.ensure_network(&NetworkSpec { network, cidr: row.cidr.0 }).await,
+        Step::Remove => engine.remove_network(&network).await,
+        Step::Settle => return settle(app, row).await.map(Ok),
+        Step::Forget => return forget(app, row).await.map(Ok),
+    };
+    Ok(acted.map(|()| Next::Now))
+}
+
+async fn settle(app: &App, row: &Model) -> Result<Next> {
+    if !row.settled {
+        let tx = app.store.begin().await?;
+        store::settle(&*tx, row).await?;
+        tx.commit().await?;
+    }
+    Ok(Next::Settled)
+}
+
+async fn forget(app: &App, row: &Model) -> Result<Next> {
+    let tx = app.store.begin().await?;
+    store::forget(&*tx, row).await?;
+    tx.commit().await?;
+    Ok(Next::Never)
+}

@@ -1,0 +1,120 @@
+//! The rules of private networks.
+
+use deckle_api::ids::{PrivateNetworkId, TeamId};
+use deckle_api::paging::Page;
+use deckle_api::private_networks::{
+    CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkOrder,
+};
+use deckle_api::regions::Region;
+use ipnet::Ipv4Net;
+use sea_orm::ConnectionTrait;
+
+use super::store::{self, Model};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::Caller;
+use crate::idempotency::commit_once;
+use crate::reconciler::Object;
+use crate::store::Cursors;
+use crate::{machines, names, regions};
+
+/// A network's addresses in all are a /21: this many bits of them.
+const SLOT_BITS: u32 = 11;
+
+/// The page of a team's networks that a query asks for.
+pub async fn list(app: &App, caller: &Caller, query: ListPrivateNetworks) -> Result<Page<PrivateNetwork>> {
+    let region = query.region.as_ref().map(Region::code);
+    let order_by = query.order_by.unwrap_or_default();
+    let order = query.order.unwrap_or_default();
+    let list = ("private-networks", &caller.team, order_by.word(), order, &query.name, &region);
+    let cursors = Cursors::of(&app.sealer, list);
+    let sort = match order_by {
+        PrivateNetworkOrder::DtCreated => store::Column::DtCreated,
+        PrivateNetworkOrder::Name => store::Column::Name,
+    };
+    let mut listing = store::listing(&caller.team, region.as_deref(), sort);
+    listing.order = order;
+    listing.limit = query.limit.unwrap_or_default();
+    listing.after = query.after.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    listing.name = query.name.map(|part| (store::Column::NameFolded, part));
+    Ok(listing.page(app.store.read()).await?.page(|next| cursors.write(next), shown))
+}
+
+/// Makes a network.
+pub async fn create(app: &App, caller: &Caller, wanted: CreatePrivateNetwork) -> Result<PrivateNetwork> {
+    caller.must_be_admin("create private networks")?;
+    let name = names::checked("name", &wanted.name)?;
+    let region = regions::checked(app, &wanted.region)?;
+    if wanted.migrate_machines.unwrap_or(false) {
+        let message = "migrateMachines: moving machines into a network is not built yet; leave it out";
+        return Err(Error::Precondition(message.to_owned()));
+    }
+    let id = PrivateNetworkId::mint(app.clock.random());
+    let mut tx = app.store.begin().await?;
+    let slots = i64::try_from(app.config.network_slots()).unwrap_or(i64::MAX);
+    let slot = store::take_slot(&*tx, &id, slots).await?.ok_or_else(|| pool_is_full(app, slots))?;
+    let row = store::insert(&*tx, &id, &caller.team, name, region, cidr(app, slot), app.clock.now()).await?;
+    tx.wake(Object::PrivateNetwork(id));
+    let network = shown(row);
+    commit_once(app, tx, caller, &network).await?;
+    Ok(network)
+}
+
+fn pool_is_full(app: &App, slots: i64) -> Error {
+    let pool = app.config.private_pool;
+    Error::Precondition(format!(
+        "all {slots} networks of the pool {pool} are in use; delete one, or ask the operator for a larger pool"
+    ))
+}
+
+/// The /24 in use of a slot's /21.
+fn cidr(app: &App, slot: i64) -> Ipv4Net {
+    let first = u32::from(app.config.private_pool.network()) + ((slot as u32) << SLOT_BITS);
+    Ipv4Net::new_assert(first.into(), 24)
+}
+
+/// A team's network.
+pub async fn get(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<PrivateNetwork> {
+    Ok(shown(find(app.store.read(), &caller.team, id).await?))
+}
+
+/// A team's network, for another noun that refers to it.
+pub async fn find(store: &impl ConnectionTrait, team: &TeamId, id: &PrivateNetworkId) -> Result<Model> {
+    let row = store::find(store, id).await?.filter(|row| row.team_id.0 == *team && row.dt_deleted.is_none());
+    row.ok_or_else(|| Error::no_such("private network", id))
+}
+
+/// Deletes a network that nothing is in.
+pub async fn delete(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<()> {
+    caller.must_be_admin("delete private networks")?;
+    let mut tx = app.store.begin().await?;
+    let row = find(&*tx, &caller.team, id).await?;
+    let inside = machines::service::in_network(&*tx, id).await?;
+    if !inside.is_empty() {
+        let machines = inside.join(", ");
+        return Err(Error::Precondition(format!(
+            "{id} still has machines: {machines}; delete or move them first"
+        )));
+    }
+    store::aim_gone(&*tx, &row, app.clock.now()).await?;
+    tx.wake(Object::PrivateNetwork(id.clone()));
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The networks that the host has, or is to have or to lose.
+pub async fn to_visit(app: &App) -> Result<Vec<PrivateNetworkId>> {
+    Ok(store::to_visit(app.store.read()).await?)
+}
+
+fn shown(row: Model) -> PrivateNetwork {
+    PrivateNetwork {
+        id: row.id.0,
+        name: row.name,
+        region: Region(row.region),
+        network: row.cidr.0.network().to_string(),
+        netmask: row.cidr.0.netmask().to_string(),
+        dt_created: row.dt_created.into(),
+        dt_deleted: row.dt_deleted.map(|moment| Some(moment.into())),
+    }
+}

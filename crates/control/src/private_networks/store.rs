@@ -1,0 +1,169 @@
+//! The rows of private networks, and the slots of the pool that their ranges lie in.
+
+use deckle_api::Timestamp;
+use deckle_api::ids::{PrivateNetworkId, TeamId};
+use ipnet::Ipv4Net;
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{Order, QueryOrder, QuerySelect};
+use serde::{Deserialize, Serialize};
+
+use crate::names;
+use crate::store::{Listing, Micros, Text};
+
+/// What is wanted of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    /// That its host has it.
+    Present,
+    /// That nothing of it is left.
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "private_networks")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Text<PrivateNetworkId>,
+    pub team_id: Text<TeamId>,
+    pub name: String,
+    pub name_folded: String,
+    pub region: String,
+    pub cidr: Text<Ipv4Net>,
+    pub intent: Text<Intent>,
+    pub settled: bool,
+    pub dt_created: Micros,
+    pub dt_deleted: Option<Micros>,
+    pub forgotten: bool,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+mod slots {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "network_slots")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub slot: i64,
+        pub network_id: Option<Text<PrivateNetworkId>>,
+    }
+
+    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A team's networks, to be ordered and cut.
+pub fn listing(team: &TeamId, region: Option<&str>, sort: Column) -> Listing<Entity> {
+    let mut rows =
+        Entity::find().filter(Column::TeamId.eq(team.as_str())).filter(Column::DtDeleted.is_null());
+    if let Some(region) = region {
+        rows = rows.filter(Column::Region.eq(region));
+    }
+    Listing::of(rows, sort, Column::Id)
+}
+
+/// A network, whoever's it is.
+pub async fn find(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(Text(id.clone())).one(store).await
+}
+
+/// The networks that are not forgotten.
+pub async fn to_visit(store: &impl ConnectionTrait) -> Result<Vec<PrivateNetworkId>, DbErr> {
+    let ids = Entity::find().select_only().column(Column::Id).filter(Expr::cust("NOT forgotten"));
+    let ids: Vec<Text<PrivateNetworkId>> =
+        ids.order_by(Column::Id, Order::Asc).into_tuple().all(store).await?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
+/// Takes the lowest free slot of the pool for a network, if one is left.
+pub async fn take_slot(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+    slots: i64,
+) -> Result<Option<i64>, DbErr> {
+    let free = slots::Entity::find().filter(slots::Column::NetworkId.is_null());
+    let free = free.order_by(slots::Column::Slot, Order::Asc).limit(1).one(store).await?;
+    let slot = match free {
+        Some(free) => free.slot,
+        None => {
+            let last =
+                slots::Entity::find().order_by(slots::Column::Slot, Order::Desc).limit(1).one(store).await?;
+            last.map_or(0, |last| last.slot + 1)
+        }
+    };
+    if slot >= slots {
+        return Ok(None);
+    }
+    let taken = slots::ActiveModel { slot: Set(slot), network_id: Set(Some(Text(network.clone()))) };
+    let upsert = OnConflict::column(slots::Column::Slot).update_column(slots::Column::NetworkId).to_owned();
+    slots::Entity::insert(taken).on_conflict(upsert).exec_without_returning(store).await?;
+    Ok(Some(slot))
+}
+
+/// Adds a network.
+pub async fn insert(
+    store: &impl ConnectionTrait,
+    id: &PrivateNetworkId,
+    team: &TeamId,
+    name: String,
+    region: String,
+    cidr: Ipv4Net,
+    now: Timestamp,
+) -> Result<Model, DbErr> {
+    let network = ActiveModel {
+        id: Set(Text(id.clone())),
+        team_id: Set(Text(team.clone())),
+        name_folded: Set(names::folded(&name)),
+        name: Set(name),
+        region: Set(region),
+        cidr: Set(Text(cidr)),
+        intent: Set(Text(Intent::Present)),
+        settled: Set(false),
+        dt_created: Set(now.into()),
+        dt_deleted: Set(None),
+        forgotten: Set(false),
+    };
+    Entity::insert(network).exec_with_returning(store).await
+}
+
+/// Wants a network gone.
+pub async fn aim_gone(store: &impl ConnectionTrait, network: &Model, now: Timestamp) -> Result<(), DbErr> {
+    let gone = ActiveModel {
+        id: Unchanged(network.id.clone()),
+        intent: Set(Text(Intent::Gone)),
+        settled: Set(false),
+        dt_deleted: Set(Some(now.into())),
+        ..Default::default()
+    };
+    Entity::update(gone).exec(store).await.map(drop)
+}
+
+/// Says that the host has what is wanted, if that is still what was looked for.
+pub async fn settle(store: &impl ConnectionTrait, network: &Model) -> Result<(), DbErr> {
+    let settled = Entity::update_many().col_expr(Column::Settled, true.into());
+    let same = settled.filter(Column::Id.eq(network.id.clone())).filter(Column::Intent.eq(network.intent));
+    same.exec(store).await.map(drop)
+}
+
+/// Forgets a network that nothing is left of: its range is free again.
+pub async fn forget(store: &impl ConnectionTrait, network: &Model) -> Result<(), DbErr> {
+    let forgotten = ActiveModel {
+        id: Unchanged(network.id.clone()),
+        settled: Set(true),
+        forgotten: Set(true),
+        ..Default::default()
+    };
+    Entity::update(forgotten).exec(store).await?;
+    let none = Expr::value(Option::<String>::None);
+    let free = slots::Entity::update_many().col_expr(slots::Column::NetworkId, none);
+    free.filter(slots::Column::NetworkId.eq(network.id.clone())).exec(store).await.map(drop)
+}

@@ -1,0 +1,235 @@
+//! One loop that visits objects: it looks, decides one step, acts, and starts over.
+//!
+//! What is to be visited, and when, is kept in memory only: the rows know what is not settled, and at a
+//! start every object is visited. A visit's next one is decided by its outcome; a write wakes its objects
+//! at once.
+//!
+//! **Invariants**: an object has one visit at a time; a wake during a visit is a visit after it; no more
+//! than `limits.visits` visits run together.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use deckle_api::Timestamp;
+use deckle_api::ids::{MachineId, PrivateNetworkId};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::app::App;
+use crate::error::Result;
+use crate::{machines, private_networks};
+
+/// An object with a life on a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// A private network.
+    PrivateNetwork(PrivateNetworkId),
+    /// A machine.
+    Machine(MachineId),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PrivateNetwork(id) => id.fmt(f),
+            Self::Machine(id) => id.fmt(f),
+        }
+    }
+}
+
+/// When an object is to be visited again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At once: a step was taken.
+    Now,
+    /// After so many milliseconds: something takes its time, or failed.
+    In(i64),
+    /// When drift is looked for: it is settled.
+    Settled,
+    /// Never: nothing of it is left.
+    Never,
+}
+
+/// The visits to come. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    visits: Mutex<Visits>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Visits {
+    due: BTreeSet<(Timestamp, Object)>,
+    when: HashMap<Object, Timestamp>,
+    running: HashSet<Object>,
+    woken: HashSet<Object>,
+}
+
+impl Visits {
+    fn plan(&mut self, object: Object, at: Timestamp) {
+        match self.when.insert(object.clone(), at) {
+            Some(planned) if planned <= at => {
+                self.when.insert(object, planned);
+            }
+            planned => {
+                if let Some(planned) = planned {
+                    self.due.remove(&(planned, object.clone()));
+                }
+                self.due.insert((at, object));
+            }
+        }
+    }
+}
+
+impl Wakes {
+    fn lock(&self) -> MutexGuard<'_, Visits> {
+        self.0.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has an object visited as soon as can be.
+    pub fn wake(&self, object: Object) {
+        self.plan(object, Timestamp(0));
+    }
+
+    fn plan(&self, object: Object, at: Timestamp) {
+        let mut visits = self.lock();
+        if visits.running.contains(&object) {
+            visits.woken.insert(object);
+        } else {
+            visits.plan(object, at);
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Takes the object that is due first, if one is due at `now`.
+    fn take(&self, now: Timestamp) -> Option<Object> {
+        let mut visits = self.lock();
+        let (at, _) = visits.due.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, object) = visits.due.pop_first()?;
+        visits.when.remove(&object);
+        visits.running.insert(object.clone());
+        Some(object)
+    }
+
+    fn give_back(&self, object: Object, next: Option<Timestamp>) {
+        let mut visits = self.lock();
+        visits.running.remove(&object);
+        let woken = visits.woken.remove(&object);
+        if let Some(at) = if woken { Some(Timestamp(0)) } else { next } {
+            visits.plan(object, at);
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// When the next visit is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.lock().due.first().map(|(at, _)| *at)
+    }
+}
+
+/// Plans a visit to every object that has a life: at the start of a server.
+pub async fn begin(app: &App) -> Result<()> {
+    let networks = private_networks::service::to_visit(app).await?.into_iter().map(Object::PrivateNetwork);
+    let machines = machines::service::to_visit(app).await?.into_iter().map(Object::Machine);
+    for object in networks.chain(machines) {
+        app.store.wakes().wake(object);
+    }
+    Ok(())
+}
+
+/// Visits one object that is due, if one is.
+pub async fn visit_next(app: &App) -> bool {
+    let Some(object) = app.store.wakes().take(app.clock.now()) else { return false };
+    visit(app, object).await;
+    true
+}
+
+/// Runs the loop until it is dropped.
+pub async fn run(app: App) {
+    let room = Arc::new(Semaphore::new(app.config.limits.visits.max(1)));
+    let wakes = app.store.wakes().clone();
+    loop {
+        let Ok(turn) = room.clone().acquire_owned().await else { return };
+        let object = loop {
+            let changed = wakes.0.changed.notified();
+            match wakes.take(app.clock.now()) {
+                Some(object) => break object,
+                None => {
+                    let pause = pause(&app);
+                    let _ = tokio::time::timeout(pause, changed).await;
+                }
+            }
+        };
+        let app = app.clone();
+        tokio::spawn(async move {
+            visit(&app, object).await;
+            drop(turn);
+        });
+    }
+}
+
+/// How long nothing is due, within bounds: the clock may be set meanwhile.
+fn pause(app: &App) -> Duration {
+    let due = app.store.wakes().next_due();
+    let micros = due.map_or(1_000_000, |at| (at.0 - app.clock.now().0).clamp(0, 1_000_000));
+    Duration::from_micros(micros.unsigned_abs())
+}
+
+async fn visit(app: &App, object: Object) {
+    let outcome = match &object {
+        Object::PrivateNetwork(id) => private_networks::lifecycle::visit(app, id).await,
+        Object::Machine(id) => machines::lifecycle::visit(app, id).await,
+    };
+    let limits = &app.config.limits;
+    let next = match outcome {
+        Ok(Next::Now) => Some(0),
+        Ok(Next::In(pause_ms)) => Some(pause_ms),
+        Ok(Next::Settled) => Some(limits.drift_s * 1000),
+        Ok(Next::Never) => None,
+        Err(error) => {
+            tracing::error!(object = %object, error = crate::error::chain(&error), "a visit failed");
+            Some(limits.pause_s_max * 1000)
+        }
+    };
+    let next = next.map(|pause_ms| Timestamp(app.clock.now().0 + pause_ms * 1000));
+    app.store.wakes().give_back(object, next);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(n: u64) -> Object {
+        Object::Machine(MachineId::mint(n))
+    }
+
+    #[test]
+    fn a_wake_during_a_visit_is_a_visit_after_it() {
+        let wakes = Wakes::default();
+        wakes.wake(machine(1));
+        assert_eq!(wakes.take(Timestamp(5)), Some(machine(1)));
+        wakes.wake(machine(1));
+        assert_eq!(wakes.take(Timestamp(5)), None);
+        wakes.give_back(machine(1), None);
+        assert_eq!(wakes.take(Timestamp(5)), Some(machine(1)));
+    }
+
+    #[test]
+    fn an_earlier_plan_takes_the_place_of_a_later_one() {
+        let wakes = Wakes::default();
+        wakes.plan(machine(1), Timestamp(90));
+        wakes.plan(machine(1), Timestamp(50));
+        wakes.plan(machine(1), Timestamp(70));
+        assert_eq!(wakes.next_due(), Some(Timestamp(50)));
+        assert_eq!(wakes.take(Timestamp(49)), None);
+        assert_eq!(wakes.take(Timestamp(50)), Some(machine(1)));
+        assert_eq!(wakes.next_due(), None);
+    }
+}

@@ -1,0 +1,32 @@
+//! Brings a schema up to date: numbered files, each run once, in order, in a transaction of its own.
+//!
+//! The files are written for both databases. Where the two differ in a word, the word is put in here:
+//! text is compared byte by byte on both, and bytes have another name on each.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+
+/// The migrations, in order. A released one is never edited.
+const MIGRATIONS: &[(&str, &str)] = &[("0001_machines", include_str!("migrations/0001_machines.sql"))];
+
+pub(super) async fn run(write: &DatabaseConnection) -> Result<(), DbErr> {
+    let postgres = super::is_postgres(write.get_database_backend());
+    let ledger = "CREATE TABLE IF NOT EXISTS migrations (name TEXT NOT NULL PRIMARY KEY)";
+    write.execute_unprepared(&dialect(ledger, postgres)).await?;
+    for (name, sql) in MIGRATIONS {
+        let tx = write.begin().await?;
+        let ledger = format!("INSERT INTO migrations (name) VALUES ('{name}') ON CONFLICT DO NOTHING");
+        if tx.execute_unprepared(&ledger).await?.rows_affected() == 1 {
+            tx.execute_unprepared(&dialect(sql, postgres)).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+fn dialect(sql: &str, postgres: bool) -> String {
+    if postgres {
+        sql.replace(" TEXT", " TEXT COLLATE \"C\"").replace(" BLOB", " BYTEA")
+    } else {
+        sql.to_owned()
+    }
+}

@@ -1,0 +1,109 @@
+//! The store: SQLite, or PostgreSQL, from one code path.
+//!
+//! **Invariants**: one write transaction at a time; times are microseconds, ids are text; a
+//! transaction's wakes reach the reconciler after its commit and never without it.
+
+mod migrate;
+mod paging;
+mod text;
+mod transaction;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
+
+pub use paging::{Cursors, Listing, Position, Rows};
+pub use text::{Micros, Text};
+pub use transaction::Tx;
+
+use crate::reconciler::Wakes;
+
+/// How many connections read at the same time.
+const READERS: u32 = 4;
+/// How long a request waits for a connection.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Where a store lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl FromStr for Location {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme));
+        known.then(|| Self(url.to_owned())).ok_or_else(|| {
+            "expected `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE` as the database".to_owned()
+        })
+    }
+}
+
+/// The open store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    wakes: Wakes,
+}
+
+impl Store {
+    /// Opens a store and brings its schema up to date.
+    pub async fn open(location: &Location, schema: Option<&str>, wakes: Wakes) -> Result<Self, DbErr> {
+        let sqlite = location.0.starts_with("sqlite:");
+        let url = match location.0.strip_prefix("sqlite:") {
+            Some(path) => format!("sqlite://{}?mode=rwc", path.trim_start_matches("//")),
+            None => location.0.clone(),
+        };
+        let connect = |connections| Database::connect(options(&url, schema, connections));
+        let write = connect(if sqlite { 1 } else { READERS }).await?;
+        let read = if sqlite { connect(READERS).await? } else { write.clone() };
+        let store = Self { read, write, wakes };
+        migrate::run(&store.write).await?;
+        Ok(store)
+    }
+
+    /// Where single reads go.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Where visits are asked for.
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    /// Begins a write transaction. Another one waits until it ends.
+    pub async fn begin(&self) -> Result<Tx, DbErr> {
+        Tx::begin(&self.write, self.wakes.clone()).await
+    }
+
+    /// Calls `see` with the text of each statement, for the test that finds table scans.
+    pub fn watch(&mut self, see: impl Fn(&str) + Send + Sync + Clone + 'static) {
+        for connection in [&mut self.read, &mut self.write] {
+            let see = see.clone();
+            connection.set_metric_callback(move |seen| see(&seen.statement.sql));
+        }
+    }
+}
+
+fn options(url: &str, schema: Option<&str>, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).acquire_timeout(WAIT).sqlx_logging(false);
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .journal_mode(sea_orm::sqlx::sqlite::SqliteJournalMode::Wal)
+            .synchronous(sea_orm::sqlx::sqlite::SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(WAIT)
+    });
+    if let Some(schema) = schema {
+        options.set_schema_search_path(schema);
+    }
+    options
+}
+
+/// Whether the other side is PostgreSQL.
+fn is_postgres(backend: DbBackend) -> bool {
+    backend == DbBackend::Postgres
+}

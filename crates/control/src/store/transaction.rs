@@ -1,0 +1,58 @@
+//! A write transaction, and what it sets in motion when it commits.
+
+use std::ops::Deref;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+
+use crate::reconciler::{Object, Wakes};
+
+/// The key of the lock that makes PostgreSQL take one writer at a time, as SQLite does: "deckle" in hex.
+const WRITER_LOCK: i64 = 0x6465_636b_6c65;
+
+/// A write transaction. Dropped without a commit, it changes nothing.
+#[derive(Debug)]
+pub struct Tx {
+    inner: DatabaseTransaction,
+    wakes: Wakes,
+    woken: Vec<Object>,
+}
+
+impl Tx {
+    pub(super) async fn begin(write: &DatabaseConnection, wakes: Wakes) -> Result<Self, DbErr> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let postgres = super::is_postgres(write.get_database_backend());
+        let inner = if postgres { write.begin().await? } else { write.begin_with_options(immediate).await? };
+        if postgres {
+            inner.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({WRITER_LOCK})")).await?;
+        }
+        Ok(Self { inner, wakes, woken: Vec::new() })
+    }
+
+    /// Has the reconciler visit an object once this transaction is committed.
+    pub fn wake(&mut self, object: Object) {
+        self.woken.push(object);
+    }
+
+    /// Makes the transaction's changes last.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.inner.commit().await?;
+        for object in self.woken {
+            self.wakes.wake(object);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}
