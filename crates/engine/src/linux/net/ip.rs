@@ -73,12 +73,12 @@ pub(super) async fn links(place: &Place) -> Result<Vec<Link>> {
 
 /// A place's IPv4 routes that `selector` names: `default`, or `dev` and a name.
 pub(super) async fn routes(place: &Place, selector: &[&str]) -> Result<Vec<Route>> {
-    ask(place, &[&["route", "show"], selector].concat()).await
+    ask(place, &[&["-4", "route", "show"], selector].concat()).await
 }
 
 /// A place's entries of proxy ARP.
 pub(super) async fn proxies(place: &Place) -> Result<Vec<Proxy>> {
-    ask(place, &["neigh", "show", "proxy"]).await
+    ask(place, &["-4", "neigh", "show", "proxy"]).await
 }
 
 /// Does each line in turn, and stops at the first that fails.
@@ -97,7 +97,7 @@ pub(super) fn named<'a>(links: &'a [Link], name: &str) -> Option<&'a Link> {
 
 async fn ask<T: DeserializeOwned>(place: &Place, words: &[&str]) -> Result<Vec<T>> {
     let act = format!("look at `ip {}` in {place:?}", words.join(" "));
-    let said = place.ip().args(["-4", "-j"]).args(words).done(act.clone()).await?;
+    let said = place.ip().arg("-j").args(words).done(act.clone()).await?;
     parse(&said).map_err(|error| Error::passing(act, error))
 }
 

@@ -70,7 +70,7 @@ impl Guest {
         let _ = fs::remove_file(&answer);
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let args = ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-s"];
+        let args = ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-O", "mtu", "-s"];
         let mut command = self.command("busybox");
         command.args(args).arg(&script).output().unwrap();
         fs::read_to_string(answer).ok().map(|text| text.trim().to_owned())

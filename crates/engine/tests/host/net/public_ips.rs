@@ -5,22 +5,24 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use deckle_engine::seen::NetworkSeen;
 
 use super::guest::Guest;
-use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, ip, listen, nic, reaches};
+use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, fresh_port, ip, listen, nic, reaches};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const ANOTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 8);
 
 /// The address that a machine's packets come from, outside.
 fn seen_outside(world: &World, guest: &Guest) -> Option<Ipv4Addr> {
-    let caller = listen(&world.outside, 8000);
-    reaches(&guest.namespace, OUTSIDE, 8000, SOON);
+    let port = fresh_port();
+    let caller = listen(&world.outside, port);
+    reaches(&guest.namespace, OUTSIDE, port, SOON);
     caller.join().unwrap()
 }
 
 /// Whether a public address leads to this machine.
 fn is_led(world: &World, public_ip: Ipv4Addr, guest: &Guest) -> bool {
-    let caller = listen(&guest.namespace, 9000);
-    reaches(&world.outside, public_ip, 9000, NEVER) && caller.join().unwrap() == Some(OUTSIDE)
+    let port = fresh_port();
+    let caller = listen(&guest.namespace, port);
+    reaches(&world.outside, public_ip, port, NEVER) && caller.join().unwrap() == Some(OUTSIDE)
 }
 
 #[tokio::test]

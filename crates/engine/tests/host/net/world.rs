@@ -4,7 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -179,6 +179,12 @@ pub fn start_within<T: Send + 'static>(
 pub fn reaches(namespace: &str, to: Ipv4Addr, port: u16, limit: Duration) -> bool {
     let to = SocketAddr::from(SocketAddrV4::new(to, port));
     within(namespace, move || TcpStream::connect_timeout(&to, limit).is_ok())
+}
+
+/// A port that no other part of a test listens on.
+pub fn fresh_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Listens in a namespace; the answer is the address that the first caller comes from.
