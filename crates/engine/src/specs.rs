@@ -157,3 +157,17 @@ pub struct StartupScriptSpec {
 
 /// The account that every Linux guest has for its users.
 pub const LOGIN: &str = "paperspace";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_is_read_as_it_is_shown() {
+        let mac = Mac([0x52, 0x54, 0, 0xab, 0xcd, 0xef]);
+        assert_eq!(Mac::parse(&mac.to_string()), Some(mac));
+        for wrong in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:01", "52:54:00:ab:cd:xx"] {
+            assert_eq!(Mac::parse(wrong), None, "{wrong}");
+        }
+    }
+}

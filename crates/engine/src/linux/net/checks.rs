@@ -8,7 +8,8 @@ use ipnet::Ipv4Net;
 use super::ip::{self, Link};
 use super::place::Place;
 use super::rules::{self, Ruleset};
-use super::{Net, files, name_servers};
+use super::{Net, files, host_rules, name_servers};
+use crate::linux::Settings;
 use crate::seen::{Check, Verdict};
 
 /// Programs, how they tell their version, and the Debian packages that bring them.
@@ -26,7 +27,7 @@ pub(super) async fn all(net: &Net) -> Vec<Check> {
     checks.extend([tun(), forwarding(), servers(net), reach(net), public_pools(&net.settings.public_pools)]);
     let uplinks = net.paths.uplink_prefix();
     if let Ok(links) = ip::links(&Place::Host).await {
-        checks.push(overlaps(net, &links));
+        checks.push(overlaps(&net.settings, &links));
     }
     if let Ok(seen) = rules::look(&Place::Host).await {
         checks.push(forward_policy(&seen, &uplinks));
@@ -72,6 +73,11 @@ fn servers(net: &Net) -> Check {
         let found = "The host names no name server that machines could reach.";
         return check("name servers", Verdict::Weak, found, "set name_servers in the configuration");
     }
+    let closed = host_rules::closed(&net.settings);
+    if let Some(server) = servers.iter().find(|&ip| closed.iter().any(|range| range.contains(ip))) {
+        let found = format!("Machines may not reach the name server {server}, so neither do theirs.");
+        return check("name servers", Verdict::Weak, found, "set name_servers in the configuration");
+    }
     let listed: Vec<_> = servers.iter().map(ToString::to_string).collect();
     good("name servers", format!("Machines' names are asked of {}.", listed.join(", ")))
 }
@@ -92,11 +98,8 @@ fn reach(net: &Net) -> Check {
 
 fn public_pools(pools: &[Ipv4Net]) -> Check {
     let kept: Vec<Ipv4Net> = DOCUMENTATION.iter().filter_map(|range| range.parse().ok()).collect();
-    let shown = |pool: &Ipv4Net| pool.to_string();
     match pools.iter().find(|pool| kept.iter().any(|kept| kept.contains(*pool))) {
-        None => {
-            good("public addresses", format!("Pools: {:?}.", pools.iter().map(shown).collect::<Vec<_>>()))
-        }
+        None => good("public addresses", format!("{} ranges of them are configured.", pools.len())),
         Some(pool) => {
             let found =
                 format!("{pool} is for examples: machines with such an address reach this host only.");
@@ -105,20 +108,19 @@ fn public_pools(pools: &[Ipv4Net]) -> Check {
     }
 }
 
-fn overlaps(net: &Net, links: &[Link]) -> Check {
-    let settings = &net.settings;
-    let pools = [&settings.uplinks, &settings.private_pool].into_iter().chain(&settings.public_pools);
+/// A public pool may be a part of the range that an interface is in: proxy ARP is for that.
+fn overlaps(settings: &Settings, links: &[Link]) -> Check {
     let foreign = links.iter().filter(|link| !link.name.starts_with("dk"));
-    let addresses: Vec<_> =
-        foreign.flat_map(|link| link.addresses().into_iter().map(|at| (link.name.clone(), at))).collect();
-    for pool in pools {
-        let overlap = |at: &Ipv4Net| pool.contains(&at.network()) || at.contains(&pool.network());
-        if let Some((name, at)) = addresses.iter().find(|(_, at)| overlap(at)) {
-            let found = format!("The pool {pool} overlaps {at} of {name}.");
+    for (name, at) in foreign.flat_map(|link| link.addresses().into_iter().map(|at| (&link.name, at))) {
+        let closed = host_rules::closed(settings);
+        let mut ranges = closed.iter().filter(|range| range.contains(&at.network()) || at.contains(*range));
+        let mut pools = settings.public_pools.iter().filter(|pool| pool.contains(&at.addr()));
+        if let Some(range) = ranges.next().or_else(|| pools.next()) {
+            let found = format!("{range} overlaps {at} of {name}: machines do not reach one of the two.");
             return check("address ranges", Verdict::Weak, found, "set another range in the configuration");
         }
     }
-    good("address ranges", "No pool overlaps an interface of the host.")
+    good("address ranges", "No range of Deckle's overlaps one of the host's.")
 }
 
 /// Another's chain that drops what it does not know drops machines' packets too: accepting them in our
@@ -150,4 +152,47 @@ fn good(name: &str, found: impl Into<String>) -> Check {
 
 fn check(name: &str, verdict: Verdict, found: impl Into<String>, cure: impl Into<String>) -> Check {
     Check { name: name.to_owned(), verdict, found: found.into(), cure: cure.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(address: &str) -> Vec<Link> {
+        let (ip, length) = address.split_once('/').unwrap();
+        let text = format!(r#"[{{"ifname":"eth0","addr_info":[{{"local":"{ip}","prefixlen":{length}}}]}}]"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_range_that_the_host_is_in_is_told() {
+        let verdict = |address| overlaps(&Settings::default(), &host(address)).verdict;
+        assert_eq!(verdict("192.168.1.2/24"), Verdict::Good);
+        assert_eq!(verdict("10.64.3.2/24"), Verdict::Weak);
+        assert_eq!(verdict("10.0.0.2/8"), Verdict::Weak);
+        assert_eq!(verdict("100.96.200.1/30"), Verdict::Weak);
+        assert_eq!(verdict("203.0.113.5/24"), Verdict::Weak);
+        assert_eq!(verdict("203.0.112.5/23"), Verdict::Good);
+    }
+
+    #[test]
+    fn a_pool_for_examples_is_told() {
+        let verdict = |pool: &str| public_pools(&[pool.parse().unwrap()]).verdict;
+        assert_eq!(verdict("203.0.113.128/25"), Verdict::Weak);
+        assert_eq!(verdict("198.18.0.0/24"), Verdict::Good);
+    }
+
+    #[test]
+    fn rules_that_drop_what_is_forwarded_come_with_their_cure() {
+        let chain = r#"{"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}"#;
+        let docker = r#"{"chain": {"family": "ip", "table": "filter", "name": "DOCKER-USER"}}"#;
+        let seen = |items: &[&str]| {
+            Ruleset::parse(format!(r#"{{"nftables": [{}]}}"#, items.join(",")).as_bytes()).unwrap()
+        };
+        assert_eq!(forward_policy(&seen(&[]), "dkabc").verdict, Verdict::Good);
+        let plain = forward_policy(&seen(&[chain]), "dkabc");
+        assert!(plain.cure.starts_with("nft insert rule ip filter FORWARD iifname"), "{}", plain.cure);
+        let docker = forward_policy(&seen(&[chain, docker]), "dkabc");
+        assert!(docker.cure.starts_with("iptables -I DOCKER-USER -i dkabc+"), "{}", docker.cure);
+    }
 }

@@ -5,6 +5,8 @@
 //! replies and packets for public addresses go out by an uplink. The rules know uplinks by the beginning
 //! of their names: they hold for uplinks yet to be made.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
 
 use super::rules::{Chain, Table};
@@ -12,12 +14,12 @@ use crate::linux::Settings;
 use crate::linux::paths::Paths;
 
 /// Link-local addresses: nobody's to route, and where clouds keep their metadata.
-const LINK_LOCAL: &str = "169.254.0.0/16";
+const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
 
 /// The installation's table on the host.
 pub(super) fn table(paths: &Paths, settings: &Settings) -> Table {
     let uplinks = format!("\"{}*\"", paths.uplink_prefix());
-    let Settings { uplinks: range, private_pool, public_pools, .. } = settings;
+    let Settings { uplinks: range, public_pools, .. } = settings;
     let chains = vec![
         Chain {
             name: "prerouting",
@@ -27,7 +29,7 @@ pub(super) fn table(paths: &Paths, settings: &Settings) -> Table {
                 format!("iifname {uplinks} fib saddr . iif oif missing drop"),
                 format!("iifname {uplinks} ct state established,related accept"),
                 format!("iifname {uplinks} fib daddr type {{ local, broadcast, anycast, multicast }} drop"),
-                format!("iifname {uplinks} ip daddr {} drop", set_of(&[range, private_pool], &[LINK_LOCAL])),
+                format!("iifname {uplinks} ip daddr {} drop", set_of(&closed(settings))),
             ],
         },
         Chain {
@@ -52,22 +54,24 @@ pub(super) fn table(paths: &Paths, settings: &Settings) -> Table {
     Table { family: "inet", name: paths.rules(), sets: Vec::new(), chains }
 }
 
+/// The ranges that no machine reaches, whatever route the host has to them.
+pub(super) fn closed(settings: &Settings) -> [Ipv4Net; 3] {
+    [settings.uplinks, settings.private_pool, LINK_LOCAL]
+}
+
 fn to_uplinks(uplinks: &str, public_pools: &[Ipv4Net]) -> Vec<String> {
     let mut rules = vec![format!("oifname {uplinks} ct state established,related accept")];
     if !public_pools.is_empty() {
-        let pools: Vec<_> = public_pools.iter().collect();
-        rules.push(format!("oifname {uplinks} ip daddr {} accept", set_of(&pools, &[])));
+        rules.push(format!("oifname {uplinks} ip daddr {} accept", set_of(public_pools)));
     }
     rules.push(format!("oifname {uplinks} drop"));
     rules
 }
 
 /// Ranges as a set; those that lie in others are left out, because `nft` refuses overlaps.
-fn set_of(ranges: &[&Ipv4Net], more: &[&str]) -> String {
-    let ranges = Ipv4Net::aggregate(&ranges.iter().map(|range| range.trunc()).collect());
-    let texts: Vec<_> =
-        ranges.iter().map(Ipv4Net::to_string).chain(more.iter().map(|&text| text.into())).collect();
-    format!("{{ {} }}", texts.join(", "))
+fn set_of(ranges: &[Ipv4Net]) -> String {
+    let ranges = Ipv4Net::aggregate(&ranges.iter().map(Ipv4Net::trunc).collect());
+    format!("{{ {} }}", ranges.iter().map(Ipv4Net::to_string).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -105,6 +109,6 @@ mod tests {
     fn ranges_that_overlap_become_one() {
         let wide: Ipv4Net = "10.0.0.0/8".parse().unwrap();
         let narrow: Ipv4Net = "10.64.0.0/10".parse().unwrap();
-        assert_eq!(set_of(&[&wide, &narrow], &[]), "{ 10.0.0.0/8 }");
+        assert_eq!(set_of(&[wide, narrow]), "{ 10.0.0.0/8 }");
     }
 }

@@ -54,6 +54,7 @@ impl LeaseServer {
             "no-hosts".to_owned(),
             "no-resolv".to_owned(),
             "bogus-priv".to_owned(),
+            "domain-needed".to_owned(),
             format!("addn-hosts={}", file("names")),
             "dhcp-authoritative".to_owned(),
             "no-ping".to_owned(),
@@ -279,7 +280,7 @@ mod tests {
             &[Ipv4Addr::new(9, 9, 9, 9)],
         );
         let wanted = "interface=br0\nexcept-interface=lo\nuser=root\n\
-            pid-file=/no-such-state/networks/na/pid\nno-hosts\nno-resolv\nbogus-priv\n\
+            pid-file=/no-such-state/networks/na/pid\nno-hosts\nno-resolv\nbogus-priv\ndomain-needed\n\
             addn-hosts=/no-such-state/networks/na/names\ndhcp-authoritative\nno-ping\nquiet-dhcp\n\
             dhcp-range=10.64.8.0,static,255.255.255.0,3600\ndhcp-ignore=tag:!known\n\
             dhcp-hostsfile=/no-such-state/networks/na/cards\ndhcp-leasefile=/no-such-state/networks/na/leases\n\

@@ -161,3 +161,79 @@ fn through_namespace(range: Ipv4Net) -> [String; 4] {
         format!("iifname \"{BRIDGE}\" oifname \"{BRIDGE}\" accept"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::specs::HostNetwork;
+
+    fn seen(json: &str) -> Ruleset {
+        Ruleset::parse(format!(r#"{{"nftables": [{json}]}}"#).as_bytes()).unwrap()
+    }
+
+    fn machine() -> MachineId {
+        "psa".parse().unwrap()
+    }
+
+    #[test]
+    fn the_whole_tables() {
+        let network = HostNetwork::Own(machine());
+        let spec = NetworkSpec { network, cidr: "10.64.8.0/24".parse().unwrap() };
+        let shown = |table: &Table| {
+            let chain =
+                |chain: &Chain| format!("{} ({})\n  {}\n", chain.name, chain.hook, chain.rules.join("\n  "));
+            table.chains.iter().map(chain).collect::<String>()
+        };
+        let wanted = "\
+prerouting (filter hook prerouting priority filter; policy drop)
+  udp sport 67 drop
+  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
+  ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
+  iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
+prerouting (nat hook prerouting priority dstnat; policy accept)
+  dnat to ip daddr map @public_in
+input (filter hook input priority filter; policy drop)
+  iifname \"lo\" accept
+  ct state established,related accept
+  iifname \"br0\" udp dport 67 accept
+  iifname \"br0\" ip daddr 10.64.8.1 meta l4proto { tcp, udp } th dport 53 accept
+  iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
+forward (filter hook forward priority filter; policy drop)
+  ct state established,related accept
+  iifname \"br0\" oifname \"uplink\" ip saddr 10.64.8.0/24 accept
+  iifname \"uplink\" oifname \"br0\" ct status dnat accept
+  iifname \"br0\" oifname \"br0\" accept
+postrouting (nat hook postrouting priority srcnat; policy accept)
+  oifname \"uplink\" snat to ip saddr map @public_out
+  oifname \"uplink\" ip saddr 10.64.8.0/24 masquerade
+  oifname \"br0\" ip saddr 10.64.8.0/24 ct status dnat masquerade
+";
+        assert_eq!(tables(&spec).each_ref().map(shown).concat(), wanted);
+    }
+
+    #[test]
+    fn plugging_changes_only_what_differs() {
+        let passes = passes("psa", Mac([2, 0, 0, 0, 0, 1]), Ipv4Addr::new(10, 64, 8, 2));
+        let held = r#"{"set": {"name": "plugged", "elem": [
+            {"concat": ["psa", "02:00:00:00:00:01", "0.0.0.0"]}, {"concat": ["psa", "02:00:00:00:00:01", "10.64.8.9"]},
+            {"concat": ["psb", "02:00:00:00:00:02", "10.64.8.3"]}]}}"#;
+        let wanted = "delete element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.9 }\n\
+             add element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.2 }\n";
+        assert_eq!(plug(&seen(held), "psa", &passes), wanted);
+        assert!(!is_plugged(&seen(held), &passes));
+        assert_eq!(plug(&seen(held), "psc", &[]), "");
+    }
+
+    #[test]
+    fn leading_takes_the_address_from_whoever_has_it() {
+        let held = r#"{"map": {"name": "public_in", "elem": [[{"elem": {"val": "203.0.113.7", "comment": "psb"}}, "10.64.8.3"]]}},
+            {"map": {"name": "public_out", "elem": [[{"elem": {"val": "10.64.8.3", "comment": "psb"}}, "203.0.113.7"]]}}"#;
+        let text = lead(&seen(held), &machine(), Ipv4Addr::new(203, 0, 113, 7), Ipv4Addr::new(10, 64, 8, 2));
+        let wanted = "delete element ip deckle public_in { 203.0.113.7 }\n\
+             delete element ip deckle public_out { 10.64.8.3 }\n\
+             add element ip deckle public_in { 203.0.113.7 comment \"psa\" : 10.64.8.2 }\n\
+             add element ip deckle public_out { 10.64.8.2 comment \"psa\" : 203.0.113.7 }\n";
+        assert_eq!(text, wanted);
+        assert_eq!(unlead(&seen(held), &machine()), "");
+    }
+}

@@ -108,7 +108,8 @@ impl Ruleset {
         ours.map(|rule| text(&rule["comment"])).collect()
     }
 
-    fn parse(said: &[u8]) -> serde_json::Result<Self> {
+    /// What `nft -j list` said.
+    pub(super) fn parse(said: &[u8]) -> serde_json::Result<Self> {
         #[derive(serde::Deserialize)]
         struct Listing {
             nftables: Vec<Value>,

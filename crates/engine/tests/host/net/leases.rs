@@ -1,9 +1,11 @@
 //! Addresses and names that machines get.
 
+use std::net::{Ipv4Addr, UdpSocket};
+
 use deckle_api::Timestamp;
 
-use super::guest::Guest;
-use super::world::{World, nic};
+use super::guest::{Guest, holds};
+use super::world::{World, nic, receiver, within};
 
 #[tokio::test]
 async fn a_machine_leases_its_address_and_others_find_it_by_name() {
@@ -65,4 +67,26 @@ async fn a_name_is_forgotten_with_its_machine() {
     assert!(guest.resolves("gone", spec.gateway()));
     world.net.remove_nic(&gone.machine, &spec.network).await.unwrap();
     assert!(!guest.resolves("gone", spec.gateway()));
+}
+
+#[tokio::test]
+async fn other_names_are_asked_outside_and_bare_ones_never() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let outside = receiver(&world.outside, 53);
+    let ask = |name: &'static [u8]| {
+        let gateway = spec.gateway();
+        within(&guest.namespace, move || {
+            let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            query.extend(name);
+            query.extend([0, 0, 1, 0, 1]);
+            UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().send_to(&query, (gateway, 53)).unwrap();
+        });
+    };
+    ask(b"\x06nobody");
+    ask(b"\x07example\x03com");
+    let mut query = [0; 512];
+    let length = outside.recv(&mut query).unwrap();
+    assert!(holds(&query[..length], b"example"));
 }
