@@ -62,7 +62,7 @@ pub(super) async fn give_back(place: &Place, file: &Path, lease: &Lease, server:
     let act = format!("give back the lease of {}", lease.ip);
     let Some(packet) = release(lease, server) else { return Ok(()) };
     let send = move || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68))?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         setsockopt(&socket, BindToDevice, &BRIDGE.into())?;
         socket.send_to(&packet, (server, 67)).map(|_| ())
     };

@@ -1,8 +1,10 @@
 //! Addresses and names that machines get.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 
 use deckle_api::Timestamp;
+use deckle_engine::seen::Verdict;
 
 use super::guest::{Guest, holds};
 use super::world::{World, nic, receiver, within};
@@ -89,4 +91,22 @@ async fn other_names_are_asked_outside_and_bare_ones_never() {
     let mut query = [0; 512];
     let length = outside.recv(&mut query).unwrap();
     assert!(holds(&query[..length], b"example"));
+}
+
+#[tokio::test]
+async fn the_lease_server_is_not_root() {
+    let world = World::new().await;
+    world.network("a", "10.64.8.0/24").await;
+    let things = world.things().await;
+    let process = things.iter().find(|thing| thing.kind == "process").expect("no lease server");
+    let id = process.name.rsplit(' ').next().unwrap();
+    assert_ne!(std::fs::metadata(format!("/proc/{id}")).unwrap().uid(), 0);
+}
+
+#[tokio::test]
+async fn this_host_can_have_networks() {
+    let world = World::new().await;
+    let bad: Vec<_> =
+        world.net.checks().await.into_iter().filter(|check| check.verdict == Verdict::Bad).collect();
+    assert_eq!(bad, []);
 }
