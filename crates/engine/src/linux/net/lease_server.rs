@@ -1,7 +1,7 @@
 //! A network's dnsmasq: addresses by hardware address, names of machines, and the way to other names.
 //!
 //! It makes itself a daemon, outlives the server, and is found again by its process id file and its command
-//! line. A machine is a file in `cards` and one in `names`; a signal has it read them again.
+//! line. Which machines it serves stands in [`Cards`]; a signal has it read them again.
 //!
 //! **Invariant**: a process counts as a network's lease server only if its command line names the network's
 //! own configuration, and is signalled only then.
@@ -15,12 +15,13 @@ use deckle_api::ids::MachineId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
+use super::cards::Cards;
 use super::leases::{self, LEASE};
 use super::network_rules::BRIDGE;
 use super::place::Place;
 use super::{files, leases::Lease};
 use crate::error::{Error, Result};
-use crate::specs::{Mac, NetworkSpec, NicSpec};
+use crate::specs::{NetworkSpec, NicSpec};
 
 /// The user that Debian's package makes for it.
 const USER: &str = "dnsmasq";
@@ -32,13 +33,6 @@ const ENDED: Duration = Duration::from_secs(2);
 pub(super) struct LeaseServer {
     pub folder: PathBuf,
     pub place: Place,
-}
-
-/// A machine's card as the lease server knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Card {
-    pub mac: Mac,
-    pub ip: Ipv4Addr,
 }
 
 impl LeaseServer {
@@ -75,9 +69,8 @@ impl LeaseServer {
 
     /// Makes it run with this configuration.
     pub(super) async fn ensure(&self, conf: &str) -> Result<()> {
-        for folder in [self.folder.clone(), self.cards(), self.names()] {
-            files::ensure_folder(&folder)?;
-        }
+        files::ensure_folder(&self.folder)?;
+        self.cards().ensure_folders()?;
         let changed = files::ensure(&self.conf_file(), conf)?;
         if self.running().is_some() && !changed {
             return Ok(());
@@ -112,10 +105,7 @@ impl LeaseServer {
 
     /// Gives a machine its names and its address.
     pub(super) fn plug(&self, spec: &NicSpec) -> Result<()> {
-        let NicSpec { machine, mac, ip, .. } = spec;
-        let named = files::ensure(&self.names().join(machine.as_str()), &names_line(spec)?)?;
-        let carded = files::ensure(&self.cards().join(machine.as_str()), &format!("{mac},{ip},{machine}\n"))?;
-        if named || carded {
+        if self.cards().ensure(spec)? {
             self.read_again();
         }
         Ok(())
@@ -123,20 +113,15 @@ impl LeaseServer {
 
     /// Takes a machine's names and its address.
     pub(super) fn unplug(&self, machine: &MachineId) -> Result<()> {
-        let unnamed = files::remove(&self.names().join(machine.as_str()))?;
-        let uncarded = files::remove(&self.cards().join(machine.as_str()))?;
-        if unnamed || uncarded {
+        if self.cards().remove(machine)? {
             self.read_again();
         }
         Ok(())
     }
 
-    /// A machine's card, if it has both files.
-    pub(super) fn card(&self, machine: &MachineId) -> Option<Card> {
-        self.names().join(machine.as_str()).exists().then_some(())?;
-        let text = fs::read_to_string(self.cards().join(machine.as_str())).ok()?;
-        let mut words = text.trim().split(',');
-        Some(Card { mac: Mac::parse(words.next()?)?, ip: words.next()?.parse().ok()? })
+    /// The files of the network's machines.
+    pub(super) fn cards(&self) -> Cards {
+        Cards { cards: self.folder.join("cards"), names: self.folder.join("names") }
     }
 
     /// The leases that it has given.
@@ -174,14 +159,6 @@ impl LeaseServer {
 
     fn lease_file(&self) -> PathBuf {
         self.folder.join("leases")
-    }
-
-    fn cards(&self) -> PathBuf {
-        self.folder.join("cards")
-    }
-
-    fn names(&self) -> PathBuf {
-        self.folder.join("names")
     }
 
     /// It stays root only where its own user could not read its files.
@@ -234,34 +211,12 @@ fn is_marked(process: i32, mark: &str) -> bool {
     line.split(|&byte| byte == 0).any(|word| word == mark.as_bytes())
 }
 
-/// A line of a hosts file. What is not a host name would change the meaning of the file.
-fn names_line(spec: &NicSpec) -> Result<String> {
-    let is_name = |name: &&String| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-    };
-    if let Some(name) = spec.names.iter().find(|name| !is_name(name)) {
-        let act = format!("name {} in its network", spec.machine);
-        return Err(Error::lasting(act, format!("{name:?} is not a host name")));
-    }
-    Ok(format!("{} {}\n", spec.ip, spec.names.join(" ")))
-}
-
 #[cfg(test)]
 mod tests {
     use deckle_api::ids::PrivateNetworkId;
 
     use super::*;
     use crate::specs::HostNetwork;
-
-    fn nic(names: &[&str]) -> NicSpec {
-        NicSpec {
-            machine: "psa".parse().unwrap(),
-            network: network(),
-            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
-            ip: Ipv4Addr::new(10, 64, 0, 2),
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-        }
-    }
 
     fn network() -> HostNetwork {
         HostNetwork::Private("na".parse::<PrivateNetworkId>().unwrap())
@@ -287,24 +242,5 @@ mod tests {
             dhcp-option=option:router,10.64.8.1\ndhcp-option=option:dns-server,10.64.8.1\n\
             dhcp-option=option:mtu,1400\nserver=9.9.9.9\n";
         assert_eq!(conf, wanted);
-    }
-
-    #[test]
-    fn a_card_is_read_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let server = server(folder.path().to_owned());
-        files::ensure_folder(&server.cards()).unwrap();
-        files::ensure_folder(&server.names()).unwrap();
-        let spec = nic(&["psa", "web"]);
-        server.plug(&spec).unwrap();
-        assert_eq!(server.card(&spec.machine), Some(Card { mac: spec.mac, ip: spec.ip }));
-        server.unplug(&spec.machine).unwrap();
-        assert_eq!(server.card(&spec.machine), None);
-    }
-
-    #[test]
-    fn a_name_that_would_change_the_file_is_refused() {
-        assert_eq!(names_line(&nic(&["psa", "web"])).unwrap(), "10.64.0.2 psa web\n");
-        assert!(names_line(&nic(&["web\n10.64.0.1 evil"])).unwrap_err().is_final());
     }
 }

@@ -14,6 +14,7 @@
 //! look asks the kernel and the lease server's files; nothing is remembered but the lock of [`uplink`]. What
 //! a public address leads to stands in the namespace's maps: host routes follow from them.
 
+mod cards;
 mod checks;
 mod files;
 mod host_rules;
@@ -123,7 +124,7 @@ impl Net {
         since: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let server = self.lease_server(network);
-        let Some(card) = server.card(machine) else { return Ok(None) };
+        let Some(card) = server.cards().look(machine) else { return Ok(None) };
         let lease = server.leases().into_iter().find(|lease| card.took(lease));
         Ok(lease.and_then(|lease| leases::taken_since(&lease, since)))
     }

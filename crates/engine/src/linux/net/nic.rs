@@ -2,24 +2,17 @@
 
 use deckle_api::ids::MachineId;
 
+use super::cards::Card;
 use super::ip;
-use super::lease_server::Card;
 use super::leases::Lease;
 use super::network_rules::{self, BRIDGE};
 use super::{Net, network, public_ip, rules};
 use crate::error::Result;
 use crate::specs::{HostNetwork, NicSpec};
 
-impl Card {
-    /// Whether a lease is this card's.
-    pub(super) fn took(&self, lease: &Lease) -> bool {
-        lease.ip == self.ip && lease.mac == self.mac.to_string()
-    }
-}
-
 pub(super) async fn look(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<bool> {
     let (place, port) = (net.place(network), net.paths.tap(machine));
-    let Some(card) = net.lease_server(network).card(machine) else { return Ok(false) };
+    let Some(card) = net.lease_server(network).cards().look(machine) else { return Ok(false) };
     if !place.is_there() {
         return Ok(false);
     }
@@ -53,7 +46,7 @@ pub(super) async fn remove(net: &Net, machine: &MachineId, network: &HostNetwork
         rules::apply(&place, &act, passes).await?;
     }
     let server = net.lease_server(network);
-    if let Some(card) = server.card(machine) {
+    if let Some(card) = server.cards().look(machine) {
         free(net, network, |lease| card.took(lease)).await?;
     }
     server.unplug(machine)

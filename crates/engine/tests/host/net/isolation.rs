@@ -7,7 +7,7 @@ use deckle_engine::specs::{HostNetwork, NetworkSpec};
 
 use super::frames::{self, EVERYONE};
 use super::guest::Guest;
-use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, listen, nic, reaches, said};
+use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, listen, nic, reaches, said, within};
 
 #[tokio::test]
 async fn the_outside_is_reached_from_the_hosts_address() {
@@ -112,4 +112,17 @@ async fn two_installations_do_not_disturb_each_other() {
     assert_eq!(one.net.look_network(&here.network).await.unwrap(), NetworkSeen::Whole);
     assert!(one.net.look_nic(&guest.nic.machine, &here.network).await.unwrap());
     assert!(guest.pings(OUTSIDE));
+}
+
+/// Docker loads what has the kernel do so, at any time.
+#[tokio::test]
+async fn machines_meet_also_where_bridged_frames_pass_the_rules_for_routed_ones() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let first = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let second = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    within(&world.namespace(&spec.network), || {
+        std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1").unwrap();
+    });
+    assert!(first.pings(second.nic.ip) && second.pings(OUTSIDE));
 }
