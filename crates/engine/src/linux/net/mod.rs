@@ -11,8 +11,9 @@
 //! ```
 //!
 //! **Invariants**: ranges of networks exist inside namespaces only, so that any two may be the same. Every
-//! look asks the kernel and the lease server's files; nothing is remembered but the lock of [`uplink`]. What
-//! a public address leads to stands in the namespace's maps: host routes follow from them.
+//! look asks the kernel and the lease server's files; nothing is remembered but a lock, under which uplinks'
+//! addresses are chosen. What a public address leads to stands in the namespace's maps: host routes follow
+//! from them.
 
 mod cards;
 mod checks;

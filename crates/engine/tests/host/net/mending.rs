@@ -166,3 +166,24 @@ async fn many_networks_made_at_once_get_an_uplink_each() {
     uplinks.dedup();
     assert_eq!(uplinks.len(), names.len());
 }
+
+#[tokio::test]
+async fn machines_plugged_and_unplugged_at_once_do_not_disturb_each_other() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let bare = world.things().await;
+    let [a, b, c, d] = [2, 3, 4, 5].map(|last| nic(&spec, &format!("m{last}"), last));
+    let plug = |nic| world.net.ensure_nic(nic);
+    let plugged = tokio::join!(plug(&a), plug(&b), plug(&c), plug(&d));
+    assert!(matches!(plugged, (Ok(()), Ok(()), Ok(()), Ok(()))), "{plugged:?}");
+    for nic in [&a, &b, &c, &d] {
+        assert!(world.net.look_nic(&nic.machine, &nic.network).await.unwrap(), "{}", nic.machine);
+    }
+    let unplug = |nic: &NicSpec| {
+        let (machine, network, net) = (nic.machine.clone(), nic.network.clone(), &world.net);
+        async move { net.remove_nic(&machine, &network).await }
+    };
+    let unplugged = tokio::join!(unplug(&a), unplug(&b), unplug(&c), unplug(&d));
+    assert!(matches!(unplugged, (Ok(()), Ok(()), Ok(()), Ok(()))), "{unplugged:?}");
+    assert_eq!(world.things().await, bare);
+}
