@@ -47,6 +47,18 @@ impl NetworkSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// An address in the form that it is shown in.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 6];
+        let mut pairs = text.split(':');
+        for byte in &mut bytes {
+            *byte = u8::from_str_radix(pairs.next()?, 16).ok()?;
+        }
+        pairs.next().is_none().then_some(Self(bytes))
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
@@ -145,3 +157,17 @@ pub struct StartupScriptSpec {
 
 /// The account that every Linux guest has for its users.
 pub const LOGIN: &str = "paperspace";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_is_read_as_it_is_shown() {
+        let mac = Mac([0x52, 0x54, 0, 0xab, 0xcd, 0xef]);
+        assert_eq!(Mac::parse(&mac.to_string()), Some(mac));
+        for wrong in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:01", "52:54:00:ab:cd:xx"] {
+            assert_eq!(Mac::parse(wrong), None, "{wrong}");
+        }
+    }
+}

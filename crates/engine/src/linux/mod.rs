@@ -5,6 +5,7 @@
 //! machines outlive the server.
 
 pub mod command;
+pub mod net;
 pub mod paths;
 
 use std::net::Ipv4Addr;

@@ -1,0 +1,239 @@
+//! The packet rules inside a network's namespace: who may send as whom, what leaves, what comes in.
+//!
+//! **Invariants**: a frame from a machine's port passes the bridge only with that machine's hardware and
+//! IPv4 address, in ARP too; all else is dropped, IPv6 included. Plugging a machine in, or leading a public
+//! address to one, changes elements of sets and never a rule. An element's comment, or the port's name in
+//! it, says which machine it is for.
+
+use std::net::Ipv4Addr;
+
+use deckle_api::ids::MachineId;
+use ipnet::Ipv4Net;
+
+use super::rules::{Chain, Element, Ruleset, Table};
+use crate::specs::{Mac, NetworkSpec};
+
+/// The bridge's name in every namespace.
+pub(super) const BRIDGE: &str = "br0";
+/// The name of the uplink's end in every namespace.
+pub(super) const UPLINK: &str = "uplink";
+/// The tables' name in every namespace.
+const TABLE: &str = "deckle";
+
+/// The two tables of a network.
+pub(super) fn tables(spec: &NetworkSpec) -> [Table; 2] {
+    [guard(), routing(spec.gateway(), spec.cidr.trunc())]
+}
+
+/// What lets a machine's port send: its own address, and none yet when it asks for one.
+pub(super) fn passes(port: &str, mac: Mac, ip: Ipv4Addr) -> [Vec<String>; 2] {
+    [ip, Ipv4Addr::UNSPECIFIED].map(|ip| vec![port.to_owned(), mac.to_string(), ip.to_string()])
+}
+
+/// The batch that gives a port these passes and no others; empty when it has them.
+pub(super) fn plug(seen: &Ruleset, port: &str, passes: &[Vec<String>]) -> String {
+    let held: Vec<_> =
+        seen.elements("plugged").into_iter().filter(|element| element.words[0] == port).collect();
+    let stale = held.iter().map(|element| &element.words).filter(|words| !passes.contains(words));
+    let missing = passes.iter().filter(|words| !held.iter().any(|element| element.words == **words));
+    let change = |verb: &str, words: &Vec<String>| {
+        format!("{verb} element bridge {TABLE} plugged {{ \"{}\" . {} }}\n", words[0], words[1..].join(" . "))
+    };
+    stale.map(|words| change("delete", words)).chain(missing.map(|words| change("add", words))).collect()
+}
+
+/// Whether a port has its passes.
+pub(super) fn is_plugged(seen: &Ruleset, passes: &[Vec<String>]) -> bool {
+    let held = seen.elements("plugged");
+    passes.iter().all(|words| held.iter().any(|element| element.words == *words))
+}
+
+/// A public address that leads to a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Led {
+    pub machine: String,
+    pub public_ip: Ipv4Addr,
+    pub ip: Ipv4Addr,
+}
+
+/// The public addresses that lead to machines of this namespace.
+pub(super) fn led(seen: &Ruleset) -> Vec<Led> {
+    let led = |element: Element| {
+        let [public_ip, ip] = &element.words[..] else { return None };
+        Some(Led { public_ip: public_ip.parse().ok()?, ip: ip.parse().ok()?, machine: element.comment })
+    };
+    seen.elements("public_in").into_iter().filter_map(led).collect()
+}
+
+/// The batch that leads `public_ip` to the machine at `ip`, and no other to it.
+pub(super) fn lead(seen: &Ruleset, machine: &MachineId, public_ip: Ipv4Addr, ip: Ipv4Addr) -> String {
+    let add =
+        |map, from, to| format!("add element ip {TABLE} {map} {{ {from} comment \"{machine}\" : {to} }}\n");
+    let taken = |element: &Element| {
+        element.comment == machine.as_str()
+            || element.words.iter().any(|word| *word == public_ip.to_string() || *word == ip.to_string())
+    };
+    take(seen, taken) + &add("public_in", public_ip, ip) + &add("public_out", ip, public_ip)
+}
+
+/// The batch that takes every public address from a machine; empty when it has none.
+pub(super) fn unlead(seen: &Ruleset, machine: &MachineId) -> String {
+    take(seen, |element| element.comment == machine.as_str())
+}
+
+/// The batch that takes a public address from whichever machine has it.
+pub(super) fn release(seen: &Ruleset, public_ip: Ipv4Addr) -> String {
+    take(seen, |element| element.words.contains(&public_ip.to_string()))
+}
+
+fn take(seen: &Ruleset, which: impl Fn(&Element) -> bool) -> String {
+    let of = |map: &'static str| {
+        let taken = seen.elements(map).into_iter().filter(&which);
+        taken.map(|element| format!("delete element ip {TABLE} {map} {{ {} }}\n", element.words[0])).collect()
+    };
+    ["public_in", "public_out"].map(of).into_iter().collect::<Vec<String>>().concat()
+}
+
+fn guard() -> Table {
+    let sender = "iifname . ether saddr . ip saddr @plugged";
+    let rules = vec![
+        "udp sport 67 drop".to_owned(),
+        format!("ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 {sender} accept"),
+        format!("ip saddr != 0.0.0.0 {sender} accept"),
+        "iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept"
+            .to_owned(),
+    ];
+    Table {
+        family: "bridge",
+        name: TABLE.to_owned(),
+        sets: vec![("set", "plugged", "ifname . ether_addr . ipv4_addr")],
+        chains: vec![Chain {
+            name: "prerouting",
+            hook: "filter hook prerouting priority filter; policy drop",
+            rules,
+        }],
+    }
+}
+
+fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
+    let chain = |name, hook, rules: &[String]| Chain { name, hook, rules: rules.to_vec() };
+    let chains = vec![
+        chain(
+            "prerouting",
+            "nat hook prerouting priority dstnat; policy accept",
+            &["dnat to ip daddr map @public_in".to_owned()],
+        ),
+        chain("input", "filter hook input priority filter; policy drop", &to_namespace(gateway)),
+        chain("forward", "filter hook forward priority filter; policy drop", &through_namespace(range)),
+        chain(
+            "postrouting",
+            "nat hook postrouting priority srcnat; policy accept",
+            &[
+                format!("oifname \"{UPLINK}\" snat to ip saddr map @public_out"),
+                format!("oifname \"{UPLINK}\" ip saddr {range} masquerade"),
+                format!("oifname \"{BRIDGE}\" ip saddr {range} ct status dnat masquerade"),
+            ],
+        ),
+    ];
+    let map = "ipv4_addr : ipv4_addr";
+    let sets = vec![("map", "public_in", map), ("map", "public_out", map)];
+    Table { family: "ip", name: TABLE.to_owned(), sets, chains }
+}
+
+fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
+    let from_machines = format!("iifname \"{BRIDGE}\"");
+    [
+        "iifname \"lo\" accept".to_owned(),
+        "ct state established,related accept".to_owned(),
+        format!("{from_machines} udp dport 67 accept"),
+        format!("{from_machines} ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 accept"),
+        format!("{from_machines} ip daddr {gateway} icmp type echo-request accept"),
+    ]
+}
+
+/// Machine to machine passes here for a public address of the same network, and on hosts where Docker has
+/// the kernel lead bridged frames through these hooks too.
+fn through_namespace(range: Ipv4Net) -> [String; 4] {
+    [
+        "ct state established,related accept".to_owned(),
+        format!("iifname \"{BRIDGE}\" oifname \"{UPLINK}\" ip saddr {range} accept"),
+        format!("iifname \"{UPLINK}\" oifname \"{BRIDGE}\" ct status dnat accept"),
+        format!("iifname \"{BRIDGE}\" oifname \"{BRIDGE}\" accept"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::specs::HostNetwork;
+
+    fn seen(json: &str) -> Ruleset {
+        Ruleset::parse(format!(r#"{{"nftables": [{json}]}}"#).as_bytes()).unwrap()
+    }
+
+    fn machine() -> MachineId {
+        "psa".parse().unwrap()
+    }
+
+    #[test]
+    fn the_whole_tables() {
+        let network = HostNetwork::Own(machine());
+        let spec = NetworkSpec { network, cidr: "10.64.8.0/24".parse().unwrap() };
+        let shown = |table: &Table| {
+            let chain =
+                |chain: &Chain| format!("{} ({})\n  {}\n", chain.name, chain.hook, chain.rules.join("\n  "));
+            table.chains.iter().map(chain).collect::<String>()
+        };
+        let wanted = "\
+prerouting (filter hook prerouting priority filter; policy drop)
+  udp sport 67 drop
+  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
+  ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
+  iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
+prerouting (nat hook prerouting priority dstnat; policy accept)
+  dnat to ip daddr map @public_in
+input (filter hook input priority filter; policy drop)
+  iifname \"lo\" accept
+  ct state established,related accept
+  iifname \"br0\" udp dport 67 accept
+  iifname \"br0\" ip daddr 10.64.8.1 meta l4proto { tcp, udp } th dport 53 accept
+  iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
+forward (filter hook forward priority filter; policy drop)
+  ct state established,related accept
+  iifname \"br0\" oifname \"uplink\" ip saddr 10.64.8.0/24 accept
+  iifname \"uplink\" oifname \"br0\" ct status dnat accept
+  iifname \"br0\" oifname \"br0\" accept
+postrouting (nat hook postrouting priority srcnat; policy accept)
+  oifname \"uplink\" snat to ip saddr map @public_out
+  oifname \"uplink\" ip saddr 10.64.8.0/24 masquerade
+  oifname \"br0\" ip saddr 10.64.8.0/24 ct status dnat masquerade
+";
+        assert_eq!(tables(&spec).each_ref().map(shown).concat(), wanted);
+    }
+
+    #[test]
+    fn plugging_changes_only_what_differs() {
+        let passes = passes("psa", Mac([2, 0, 0, 0, 0, 1]), Ipv4Addr::new(10, 64, 8, 2));
+        let held = r#"{"set": {"name": "plugged", "elem": [
+            {"concat": ["psa", "02:00:00:00:00:01", "0.0.0.0"]}, {"concat": ["psa", "02:00:00:00:00:01", "10.64.8.9"]},
+            {"concat": ["psb", "02:00:00:00:00:02", "10.64.8.3"]}]}}"#;
+        let wanted = "delete element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.9 }\n\
+             add element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.2 }\n";
+        assert_eq!(plug(&seen(held), "psa", &passes), wanted);
+        assert!(!is_plugged(&seen(held), &passes));
+        assert_eq!(plug(&seen(held), "psc", &[]), "");
+    }
+
+    #[test]
+    fn leading_takes_the_address_from_whoever_has_it() {
+        let held = r#"{"map": {"name": "public_in", "elem": [[{"elem": {"val": "203.0.113.7", "comment": "psb"}}, "10.64.8.3"]]}},
+            {"map": {"name": "public_out", "elem": [[{"elem": {"val": "10.64.8.3", "comment": "psb"}}, "203.0.113.7"]]}}"#;
+        let text = lead(&seen(held), &machine(), Ipv4Addr::new(203, 0, 113, 7), Ipv4Addr::new(10, 64, 8, 2));
+        let wanted = "delete element ip deckle public_in { 203.0.113.7 }\n\
+             delete element ip deckle public_out { 10.64.8.3 }\n\
+             add element ip deckle public_in { 203.0.113.7 comment \"psa\" : 10.64.8.2 }\n\
+             add element ip deckle public_out { 10.64.8.2 comment \"psa\" : 203.0.113.7 }\n";
+        assert_eq!(text, wanted);
+        assert_eq!(unlead(&seen(held), &machine()), "");
+    }
+}

@@ -1,0 +1,108 @@
+//! A machine sends as itself or not at all.
+
+use std::net::Ipv4Addr;
+
+use deckle_engine::specs::{Mac, NicSpec};
+
+use super::frames::{self, EVERYONE};
+use super::guest::Guest;
+use super::world::{OUTSIDE, World, nic, receiver};
+
+const BROADCAST: Ipv4Addr = Ipv4Addr::BROADCAST;
+
+fn hello(from: Mac, ip: Ipv4Addr, text: &[u8]) -> Vec<u8> {
+    frames::udp((EVERYONE, BROADCAST), (from, ip), (5000, 5000), text)
+}
+
+/// Every way to lie that the guard knows, each marked as `wrong`.
+fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str, Vec<u8>)> {
+    let dhcp = frames::udp((EVERYONE, BROADCAST), (own.mac, own.ip), (67, 68), b"wrong");
+    let strange = Mac([0x52, 0x54, 0, 9, 9, 9]);
+    vec![
+        ("another's address", hello(own.mac, other.ip, b"wrong")),
+        ("the gateway's address", hello(own.mac, gateway, b"wrong")),
+        ("an address from anywhere", hello(own.mac, OUTSIDE, b"wrong")),
+        ("no address", hello(own.mac, Ipv4Addr::UNSPECIFIED, b"wrong")),
+        ("a strange card", hello(strange, own.ip, b"wrong")),
+        ("another's card", hello(other.mac, own.ip, b"wrong")),
+        ("another's card and address", hello(other.mac, other.ip, b"wrong")),
+        ("a lease server", dhcp),
+        ("ARP for the gateway", frames::arp_answer(own.mac, own.mac, gateway)),
+        ("ARP for another", frames::arp_answer(own.mac, own.mac, other.ip)),
+        ("ARP with a strange card inside", frames::arp_answer(own.mac, strange, own.ip)),
+        ("ARP from a strange card", frames::arp_answer(strange, own.mac, own.ip)),
+        ("IPv6", frames::router_advertisement(own.mac)),
+        ("an unknown protocol", frames::ethernet(EVERYONE, own.mac, 0x88b5, b"wrong")),
+    ]
+}
+
+#[tokio::test]
+async fn no_lie_crosses_the_bridge() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let other = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    for (number, (lie, frame)) in lies(&liar.nic, &other.nic, spec.gateway()).into_iter().enumerate() {
+        let mark = format!("truth {number}.");
+        let before = format!("before {number}.");
+        liar.send(&hello(liar.nic.mac, liar.nic.ip, before.as_bytes()));
+        liar.send(&frame);
+        liar.send(&hello(liar.nic.mac, liar.nic.ip, mark.as_bytes()));
+        let heard = other.heard_until(mark.as_bytes());
+        other.heard_until(before.as_bytes());
+        assert!(!heard.contains(&frame), "{lie} arrived");
+        assert!(heard.iter().all(|frame| frame[12..14] != [0x86, 0xdd]), "IPv6 arrived");
+    }
+}
+
+#[tokio::test]
+async fn a_question_before_the_first_address_is_let_through() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let asking = Guest::boot(&world, nic(&spec, "a", 2)).await;
+    let other = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    let probe = frames::arp_probe(asking.nic.mac, asking.nic.ip);
+    asking.send(&probe);
+    asking.send(&hello(asking.nic.mac, asking.nic.ip, b"truth"));
+    assert!(other.heard_until(b"truth").contains(&probe));
+}
+
+#[tokio::test]
+async fn no_false_source_address_gets_outside() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let outside = receiver(&world.outside, 7000);
+    let [a, b, c, d] = spec.gateway().octets();
+    let gateway_mac = Mac([0x02, 0x64, a, b, c, d]);
+    let sent_as = |ip, text: &[u8]| {
+        liar.send(&frames::udp((gateway_mac, OUTSIDE), (liar.nic.mac, ip), (7000, 7000), text));
+    };
+    for ip in [Ipv4Addr::new(10, 64, 8, 9), spec.gateway(), Ipv4Addr::new(203, 0, 113, 9), OUTSIDE] {
+        sent_as(ip, b"wrong");
+    }
+    sent_as(liar.nic.ip, b"truth");
+    let mut text = [0; 16];
+    let length = outside.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"truth");
+}
+
+#[tokio::test]
+async fn the_host_lets_no_false_source_through_even_from_inside_a_namespace() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let outside = receiver(&world.outside, 7000);
+    let namespace = world.namespace(&spec.network);
+    super::world::ip(&format!("-n {namespace} address add 203.0.113.9/32 dev lo"));
+    let send = |from: Ipv4Addr, text: &'static [u8]| {
+        super::world::within(&namespace, move || {
+            let socket = std::net::UdpSocket::bind((from, 0)).unwrap();
+            socket.send_to(text, (OUTSIDE, 7000)).unwrap();
+        });
+    };
+    send(Ipv4Addr::new(203, 0, 113, 9), b"wrong");
+    send(Ipv4Addr::UNSPECIFIED, b"truth");
+    let mut text = [0; 16];
+    let length = outside.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"truth");
+}

@@ -1,0 +1,128 @@
+//! What a machine reaches, and what it does not.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use deckle_engine::seen::NetworkSeen;
+use deckle_engine::specs::{HostNetwork, NetworkSpec};
+
+use super::frames::{self, EVERYONE};
+use super::guest::Guest;
+use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, listen, nic, reaches, said, within};
+
+#[tokio::test]
+async fn the_outside_is_reached_from_the_hosts_address() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let caller = listen(&world.outside, 8000);
+    assert!(reaches(&guest.namespace, OUTSIDE, 8000, SOON));
+    assert_eq!(caller.join().unwrap(), Some(HOST_OUTSIDE));
+    assert!(guest.pings(OUTSIDE));
+}
+
+#[tokio::test]
+async fn no_other_network_is_reached() {
+    let world = World::new().await;
+    let here = world.network("a", "10.64.8.0/24").await;
+    let there = world.network("b", "10.64.16.0/24").await;
+    let guest = Guest::ready(&world, &here, nic(&here, "a", 2)).await;
+    let near = Guest::ready(&world, &here, nic(&here, "c", 3)).await;
+    let far = Guest::ready(&world, &there, nic(&there, "b", 2)).await;
+    let hello = |guest: &Guest, text: &[u8]| {
+        let all = (EVERYONE, Ipv4Addr::BROADCAST);
+        guest.send(&frames::udp(all, (guest.nic.mac, guest.nic.ip), (5000, 5000), text));
+    };
+    hello(&guest, b"here");
+    near.heard_until(b"here");
+    let far_too = Guest::ready(&world, &there, nic(&there, "d", 3)).await;
+    hello(&far, b"there");
+    let heard = far_too.heard_until(b"there");
+    assert!(!heard.iter().any(|frame| super::guest::holds(frame, b"here")));
+
+    assert!(!guest.pings(far.nic.ip));
+    let _listening = listen(&far.namespace, 8000);
+    assert!(reaches(&far_too.namespace, far.nic.ip, 8000, SOON));
+    assert!(!reaches(&guest.namespace, far.nic.ip, 8000, NEVER));
+    let uplink = world.uplink(&there.network);
+    let inner = Ipv4Addr::from(u32::from(uplink) + 1);
+    assert!(!guest.pings(uplink) && !guest.pings(inner) && !guest.pings(there.gateway()));
+}
+
+#[tokio::test]
+async fn the_host_itself_is_not_reached_by_any_of_its_addresses() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let addresses = said("ip", &["-4", "-o", "address", "show"]);
+    let addresses = addresses.split_whitespace().filter_map(|word| word.split_once('/')?.0.parse().ok());
+    let addresses: Vec<Ipv4Addr> = addresses.filter(|ip: &Ipv4Addr| !ip.is_loopback()).collect();
+    assert!(addresses.contains(&HOST_OUTSIDE) && addresses.contains(&world.uplink(&spec.network)));
+    assert!(reaches(&world.outside, HOST_OUTSIDE, port, SOON), "the host does not listen");
+    for ip in addresses.into_iter().chain([spec.gateway()]) {
+        assert!(!reaches(&guest.namespace, ip, port, NEVER), "{ip} answered");
+    }
+    let uplink = world.uplink(&spec.network);
+    assert!(!guest.pings(HOST_OUTSIDE) && !guest.pings(uplink));
+}
+
+#[tokio::test]
+async fn only_the_gateways_services_are_reached_in_the_namespace() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let _listening = listen(&world.namespace(&spec.network), 445);
+    assert!(!reaches(&guest.namespace, spec.gateway(), 445, NEVER));
+    assert!(reaches(&guest.namespace, spec.gateway(), 53, SOON));
+}
+
+#[tokio::test]
+async fn machines_of_their_own_have_the_same_range_and_do_not_meet() {
+    let world = World::new().await;
+    let mut guests = Vec::new();
+    for name in ["one", "two"] {
+        let network = HostNetwork::Own(format!("ps{name}").parse().unwrap());
+        let spec = NetworkSpec { network, cidr: "10.127.255.0/30".parse().unwrap() };
+        world.net.ensure_network(&spec).await.unwrap();
+        assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+        guests.push(Guest::ready(&world, &spec, nic(&spec, name, 2)).await);
+    }
+    for guest in &guests {
+        assert!(guest.pings(OUTSIDE) && guest.pings(Ipv4Addr::new(10, 127, 255, 1)));
+    }
+}
+
+#[tokio::test]
+async fn two_installations_do_not_disturb_each_other() {
+    let one = World::new().await;
+    let here = one.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&one, &here, nic(&here, "a", 2)).await;
+    let two = World::without_outside(|_| {}).await;
+    let there = two.network("a", "10.64.8.0/24").await;
+    let other = Guest::ready(&two, &there, nic(&there, "a", 2)).await;
+    assert_ne!(one.uplink(&here.network), two.uplink(&there.network));
+    assert!(guest.pings(OUTSIDE) && other.pings(OUTSIDE));
+    assert!(!guest.pings(two.uplink(&there.network)));
+
+    drop(other);
+    two.net.remove_network(&there.network).await.unwrap();
+    assert_eq!(two.things().await, []);
+    drop(two);
+    assert_eq!(one.net.look_network(&here.network).await.unwrap(), NetworkSeen::Whole);
+    assert!(one.net.look_nic(&guest.nic.machine, &here.network).await.unwrap());
+    assert!(guest.pings(OUTSIDE));
+}
+
+/// Docker loads what has the kernel do so, at any time.
+#[tokio::test]
+async fn machines_meet_also_where_bridged_frames_pass_the_rules_for_routed_ones() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let first = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let second = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    within(&world.namespace(&spec.network), || {
+        std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1").unwrap();
+    });
+    assert!(first.pings(second.nic.ip) && second.pings(OUTSIDE));
+}

@@ -1,0 +1,13 @@
+//! Networks as their machines, and those outside, find them.
+//!
+//! A guest is a namespace with a kernel of its own kind of stack behind the very port that QEMU would be
+//! given. All traffic stays on this machine.
+
+mod frames;
+mod guard;
+mod guest;
+mod isolation;
+mod leases;
+mod mending;
+mod public_ips;
+mod world;
