@@ -40,12 +40,20 @@ pub struct Start {
     pub engine: Arc<dyn Engine>,
     /// The templates that the host has from its start.
     pub templates: Vec<(TemplateId, &'static str, u64)>,
+    /// What is told the text of each statement, in tests.
+    pub watch: Option<Watch>,
 }
+
+/// Is told the text of each statement that the store runs.
+pub type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Opens the store and plans a visit to every object. The reconciler is not running yet.
 pub async fn start(start: Start) -> Result<App> {
     let store = Store::open(&start.database, start.schema.as_deref(), reconciler::Wakes::default());
-    let store = store.await.map_err(|error| Error::ours("open the store", error))?;
+    let mut store = store.await.map_err(|error| Error::ours("open the store", error))?;
+    if let Some(watch) = start.watch {
+        store.watch(move |sql| watch(sql));
+    }
     let host = |code: &String| (code.clone(), start.engine.clone());
     let regions: BTreeMap<_, _> = start.config.regions.iter().map(host).collect();
     let app = App::new(Parts {

@@ -73,7 +73,6 @@ impl<T> TryFromU64 for Text<T> {
 }
 
 /// A moment as it lies in a column.
-#[expect(unused_qualifications, reason = "the derive writes them")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, sea_orm::DeriveValueType)]
 pub struct Micros(pub i64);
 

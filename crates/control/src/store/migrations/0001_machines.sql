@@ -78,9 +78,10 @@ CREATE INDEX os_templates_by_name ON os_templates (name, id) WHERE dt_deleted IS
 -- A network's /21 is slot * 2^11 addresses into the pool.
 CREATE TABLE network_slots (
     slot BIGINT NOT NULL PRIMARY KEY,
-    network_id TEXT UNIQUE
+    network_id TEXT
 );
-CREATE INDEX free_network_slots ON network_slots (slot) WHERE network_id IS NULL;
+CREATE INDEX network_slots_by_network ON network_slots (network_id, slot);
+CREATE UNIQUE INDEX one_slot ON network_slots (network_id) WHERE network_id IS NOT NULL;
 
 CREATE TABLE private_networks (
     id TEXT NOT NULL PRIMARY KEY,
@@ -179,6 +180,7 @@ CREATE UNIQUE INDEX one_open_event ON machine_events (machine_id) WHERE state IN
 -- Public addresses that were ever taken from a pool. A free one is taken again first.
 CREATE TABLE public_ips (
     ip BIGINT NOT NULL PRIMARY KEY,
-    machine_id TEXT UNIQUE
+    machine_id TEXT
 );
-CREATE INDEX free_public_ips ON public_ips (ip) WHERE machine_id IS NULL;
+CREATE INDEX public_ips_by_machine ON public_ips (machine_id, ip);
+CREATE UNIQUE INDEX one_public_ip ON public_ips (machine_id) WHERE machine_id IS NOT NULL;

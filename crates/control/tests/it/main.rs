@@ -1,0 +1,13 @@
+//! The control plane through its rim: HTTP in, the whole world out.
+
+mod bad_input;
+mod broken_host;
+mod events;
+mod idempotency;
+mod lists;
+mod machines;
+mod manners;
+mod networks;
+mod teams;
+mod templates;
+mod world;

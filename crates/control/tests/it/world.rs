@@ -1,0 +1,481 @@
+//! A server in a test: its router, its store, a pretended host, and a clock that the test sets.
+//!
+//! A story runs on SQLite, or on PostgreSQL where `DECKLE_TEST_DATABASE` names one. On SQLite every
+//! statement that a story causes is looked at: one that scans a table fails the story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use deckle_api::Timestamp;
+use deckle_api::admin::{ApiKey, Role, Team};
+use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::machine_events::MachineEvent;
+use deckle_api::machines::Machine;
+use deckle_api::paging::Page;
+use deckle_api::private_networks::PrivateNetwork;
+use deckle_control::app::App;
+use deckle_control::catalogue::Catalogue;
+use deckle_control::clock::Clock;
+use deckle_control::config::Config;
+use deckle_control::reconciler;
+use deckle_control::seal::Sealer;
+use deckle_control::start::{Start, start};
+use deckle_engine::emulator::Emulator;
+use deckle_engine::seen::Capacity;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// The template that every world has.
+pub const TEMPLATE: &str = "t0nspur5";
+/// How large it is, in GiB.
+pub const TEMPLATE_GIB: u64 = 3;
+
+/// A moment that tests set, and bits that are random only in looks.
+pub struct Hand {
+    now: AtomicI64,
+    random: AtomicU64,
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        // A microsecond passes with each look, so that no two rows have the same moment.
+        Timestamp(self.now.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        let mut mixed = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Reply {
+    /// The error's code and message.
+    pub fn error(&self) -> (u16, &str, &str) {
+        let text = |key| self.body[key].as_str().unwrap_or_default();
+        (self.status, text("code"), text("message"))
+    }
+}
+
+pub struct World {
+    pub app: App,
+    pub host: Arc<Emulator>,
+    pub clock: Arc<Hand>,
+    pub key: String,
+    pub team: Team,
+    router: Router,
+    admin: Router,
+    statements: Arc<Mutex<BTreeSet<String>>>,
+    looked_at: Mutex<BTreeSet<String>>,
+    config: Config,
+    database: (String, Option<String>),
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(Config::default(), None).await
+    }
+
+    /// A world with settings of its own, and a host that has bounds.
+    pub async fn with(config: Config, capacity: Option<Capacity>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hand { now: AtomicI64::new(1_700_000_000_000_000), random: AtomicU64::new(1) });
+        let told = clock.clone();
+        let settings = deckle_engine::emulator::Settings {
+            pace: deckle_engine::emulator::Pace::Instant,
+            capacity,
+            state: None,
+        };
+        let host = Emulator::open(settings, Arc::new(move || told.now())).unwrap();
+        let host = Arc::new(host.with_templates([(TEMPLATE.parse().unwrap(), TEMPLATE_GIB << 30)]));
+        let database = database(folder.path()).await;
+        let statements = Arc::default();
+        let app = open(&config, &database, clock.clone(), host.clone(), &statements).await;
+        let mut world = Self {
+            router: deckle_control::router(app.clone()),
+            admin: deckle_control::admin_router(app.clone()),
+            app,
+            host,
+            clock,
+            key: String::new(),
+            team: Team {
+                id: "te0".parse().unwrap(),
+                name: String::new(),
+                namespace: String::new(),
+                dt_created: Timestamp(0),
+                members: Vec::new(),
+            },
+            statements,
+            looked_at: Mutex::default(),
+            config,
+            database,
+            _folder: folder,
+        };
+        world.team = world.new_team("Paper Mill").await;
+        world.key = world.new_key(&world.team, "owner@example.com", json!([])).await;
+        world
+    }
+
+    /// The server ends without a word and starts again on the same store and the same host.
+    pub async fn restart_server(&mut self) {
+        self.app =
+            open(&self.config, &self.database, self.clock.clone(), self.host.clone(), &self.statements).await;
+        self.router = deckle_control::router(self.app.clone());
+        self.admin = deckle_control::admin_router(self.app.clone());
+    }
+
+    pub async fn new_team(&self, name: &str) -> Team {
+        let reply =
+            self.admin("POST /admin/teams", json!({"name": name, "ownerEmail": "owner@example.com"})).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        serde_json::from_value(reply.body).unwrap()
+    }
+
+    pub async fn new_key(&self, team: &Team, email: &str, scopes: Value) -> String {
+        let body = json!({"teamId": team.id, "email": email, "name": "a key", "scopes": scopes});
+        let reply = self.admin("POST /admin/keys", body).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        serde_json::from_value::<ApiKey>(reply.body).unwrap().key.unwrap()
+    }
+
+    pub async fn new_member(&self, email: &str, role: Role) -> String {
+        let path = format!("POST /admin/teams/{}/members", self.team.id);
+        let reply = self.admin(&path, json!({"email": email, "role": role})).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        self.new_key(&self.team, email, json!([])).await
+    }
+
+    pub async fn admin(&self, line: &str, body: Value) -> Reply {
+        let (method, path) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string())).unwrap();
+        self.answer(self.admin.clone(), request).await
+    }
+
+    /// A request with the owner's key.
+    pub async fn call(&self, line: &str, body: Value) -> Reply {
+        self.call_as(&self.key, line, body).await
+    }
+
+    pub async fn call_as(&self, key: &str, line: &str, body: Value) -> Reply {
+        let headers =
+            [("authorization", format!("Bearer {key}")), ("content-type", "application/json".to_owned())];
+        self.send(line, &headers, if body.is_null() { String::new() } else { body.to_string() }).await
+    }
+
+    pub async fn send(&self, line: &str, headers: &[(&str, String)], body: impl Into<Body>) -> Reply {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.answer(self.router.clone(), request.body(body.into()).unwrap()).await
+    }
+
+    async fn answer(&self, router: Router, request: Request<Body>) -> Reply {
+        let response = router.oneshot(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body =
+            serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("not JSON: {error}: {bytes:?}"));
+        self.look_for_scans().await;
+        Reply { status, headers, body }
+    }
+
+    /// A request that must succeed; its answer.
+    pub async fn ok(&self, line: &str, body: Value) -> Value {
+        let reply = self.call(line, body).await;
+        assert_eq!(reply.status, 200, "{line}: {}", reply.body);
+        reply.body
+    }
+
+    /// A machine, ordered with changes to the usual request.
+    pub async fn create(&self, changes: Value) -> MachineId {
+        let ordered = self.ok("POST /v1/machines", machine(changes)).await;
+        serde_json::from_value(ordered["data"]["id"].clone()).unwrap()
+    }
+
+    pub async fn machine(&self, id: &MachineId) -> Machine {
+        serde_json::from_value(self.ok(&format!("GET /v1/machines/{id}"), Value::Null).await).unwrap()
+    }
+
+    /// The state of a machine, and of its last event.
+    pub async fn state(&self, id: &MachineId) -> (String, String) {
+        let reply = self.call(&format!("GET /v1/machines/{id}"), Value::Null).await;
+        let events = self.ok(&format!("GET /v1/machine-events?machineId={id}&limit=1"), Value::Null).await;
+        let last = &events["items"][0];
+        let text = |value: &Value| value.as_str().unwrap_or("(none)").to_owned();
+        (text(&reply.body["state"]), format!("{} {}", text(&last["name"]), text(&last["state"])))
+    }
+
+    /// Lets visits be made until every object is settled, time passing as it must. An object that cannot
+    /// be settled stops the story.
+    pub async fn settle(&self) {
+        for _ in 0..20_000 {
+            if reconciler::visit_next(&self.app).await {
+                continue;
+            }
+            if self.unsettled().await == 0 {
+                self.look_for_scans().await;
+                return;
+            }
+            let due = self.app.store.wakes().next_due().expect("an unsettled object has a visit planned");
+            self.clock.now.fetch_max(due.0, Ordering::SeqCst);
+        }
+        panic!("not settled:\n{}", self.dump().await);
+    }
+
+    /// Lets every object be visited once more, as the drift timer does.
+    pub async fn drift(&self) {
+        self.pass_seconds(self.config.limits.drift_s + 1);
+        self.settle().await;
+    }
+
+    pub fn pass_seconds(&self, seconds: i64) {
+        self.clock.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    async fn unsettled(&self) -> i64 {
+        let machines = "SELECT COUNT(*) AS n FROM machines WHERE NOT settled AND dt_deleted IS NULL";
+        let networks = "SELECT COUNT(*) AS n FROM private_networks WHERE NOT settled";
+        self.number(machines).await + self.number(networks).await
+    }
+
+    pub async fn number(&self, sql: &str) -> i64 {
+        let store = self.app.store.read();
+        let row = store
+            .query_one_raw(Statement::from_string(store.get_database_backend(), sql))
+            .await
+            .unwrap()
+            .unwrap();
+        row.try_get("", "n").unwrap()
+    }
+
+    /// The whole world as text: what clients see, what only the rows say, and the host.
+    pub async fn dump(&self) -> String {
+        let mut text = String::new();
+        let machines: Page<Machine> = self.list("machines").await;
+        writeln!(text, "machines:{}", lines(machines.items, machine_line)).unwrap();
+        let networks: Page<PrivateNetwork> = self.list("private-networks").await;
+        writeln!(text, "networks:{}", lines(networks.items, network_line)).unwrap();
+        let events: Page<MachineEvent> = self.list("machine-events").await;
+        writeln!(text, "events:{}", lines(events.items, event_line)).unwrap();
+        let placed = self.number("SELECT COUNT(*) AS n FROM machines WHERE placed").await;
+        let public_ips =
+            self.number("SELECT COUNT(*) AS n FROM public_ips WHERE machine_id IS NOT NULL").await;
+        let slots = self.number("SELECT COUNT(*) AS n FROM network_slots WHERE network_id IS NOT NULL").await;
+        writeln!(text, "taken: {placed} places, {public_ips} public addresses, {slots} networks").unwrap();
+        text.push_str(&self.host.dump());
+        numbered(&text)
+    }
+
+    async fn list<T: serde::de::DeserializeOwned>(&self, noun: &str) -> Page<T> {
+        let page = self.ok(&format!("GET /v1/{noun}?limit=120&order=asc"), Value::Null).await;
+        serde_json::from_value(page).unwrap()
+    }
+
+    /// Has SQLite explain each new statement.
+    async fn look_for_scans(&self) {
+        let store = self.app.store.read();
+        if store.get_database_backend() != sea_orm::DbBackend::Sqlite {
+            return;
+        }
+        let new: Vec<_> = {
+            let mut looked_at = self.looked_at.lock().unwrap();
+            let statements = self.statements.lock().unwrap().clone();
+            statements.into_iter().filter(|sql| looked_at.insert(sql.clone())).collect()
+        };
+        for sql in new.iter().filter(|sql| sql.starts_with("SELECT") && !sql.contains("COUNT(*) AS n")) {
+            let explain =
+                Statement::from_string(store.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
+            for row in store.query_all_raw(explain).await.unwrap() {
+                let plan: String = row.try_get("", "detail").unwrap();
+                let scans = plan.starts_with("SCAN") && !plan.contains("USING");
+                let sorts = plan.contains("TEMP B-TREE") && sql.contains("LIMIT");
+                let small = ["teams", "users", "api_keys", "members", "os_templates"];
+                let small = small.iter().any(|table| plan == format!("SCAN {table}"));
+                assert!(small || (!scans && !sorts), "{plan}: {sql}");
+            }
+        }
+    }
+}
+
+async fn open(
+    config: &Config,
+    (url, schema): &(String, Option<String>),
+    clock: Arc<Hand>,
+    host: Arc<Emulator>,
+    statements: &Arc<Mutex<BTreeSet<String>>>,
+) -> App {
+    let seen = statements.clone();
+    start(Start {
+        config: config.clone(),
+        catalogue: Catalogue::built_in(),
+        database: url.parse().unwrap(),
+        schema: schema.clone(),
+        sealer: Sealer::new([7; 32]),
+        clock,
+        engine: host,
+        templates: vec![(template(), "Ubuntu 22.04", TEMPLATE_GIB << 30)],
+        watch: Some(Arc::new(move |sql: &str| {
+            seen.lock().unwrap().insert(sql.to_owned());
+        })),
+    })
+    .await
+    .unwrap()
+}
+
+pub fn template() -> TemplateId {
+    TEMPLATE.parse().unwrap()
+}
+
+/// A database of the world's own: a file, or a schema of the PostgreSQL that the environment names.
+async fn database(folder: &std::path::Path) -> (String, Option<String>) {
+    let Ok(url) = std::env::var("DECKLE_TEST_DATABASE") else {
+        return (format!("sqlite:{}", folder.join("store.db").display()), None);
+    };
+    let schema = format!("w{:016x}", getrandom::u64().unwrap());
+    let admin = sea_orm::Database::connect(&url).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+    (url, Some(schema))
+}
+
+/// The usual request for a machine, with changes; a change to null leaves the field out.
+pub fn machine(changes: Value) -> Value {
+    let mut wanted = json!({
+        "name": "web", "machineType": "C2", "templateId": TEMPLATE, "diskSize": 50, "region": "ny2",
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(wanted.as_object_mut().unwrap().remove(field)),
+            value => wanted[field] = value.clone(),
+        }
+    }
+    wanted
+}
+
+fn lines<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
+    if items.is_empty() {
+        " none".to_owned()
+    } else {
+        items.into_iter().map(|item| format!("\n  {}", line(item))).collect()
+    }
+}
+
+fn machine_line(machine: Machine) -> String {
+    let Machine {
+        id,
+        name,
+        state,
+        os,
+        machine_type,
+        agent_type,
+        cpus,
+        ram,
+        storage_total,
+        storage_used: _,
+        accelerators,
+        region,
+        private_ip,
+        network_id,
+        public_ip,
+        public_ip_type,
+        auto_shutdown_enabled,
+        auto_shutdown_timeout,
+        auto_shutdown_force,
+        auto_snapshot_enabled,
+        auto_snapshot_frequency,
+        auto_snapshot_save_count,
+        updates_pending,
+        restore_point_enabled,
+        restore_point_frequency,
+        restore_point_snapshot_id,
+        usage_rate,
+        storage_rate,
+        dt_created: _,
+        dt_modified: _,
+        dt_deleted,
+        reservation,
+    } = machine;
+    assert_eq!((auto_shutdown_enabled, auto_shutdown_timeout, auto_shutdown_force), (false, None, None));
+    assert_eq!(
+        (auto_snapshot_enabled, auto_snapshot_frequency, auto_snapshot_save_count),
+        (false, None, None)
+    );
+    assert_eq!((updates_pending, restore_point_enabled, reservation, dt_deleted), (false, false, None, None));
+    assert_eq!((restore_point_frequency, restore_point_snapshot_id, accelerators), (None, None, None));
+    assert_eq!((os.as_str(), agent_type.as_str(), cpus, ram), ("Ubuntu 22.04", "LinuxHeadless", 1, 1 << 30));
+    assert_eq!((usage_rate, storage_rate, storage_total), (0.009, 3.5, 50 << 30));
+    let network = network_id.map_or("alone".to_owned(), |id| format!("in {id}"));
+    let private_ip = private_ip.unwrap_or("no address".to_owned());
+    let public_ip = public_ip.map_or(String::new(), |ip| format!(" {ip}"));
+    let kind = serde_json::to_value(public_ip_type).unwrap();
+    let kind = kind.as_str().unwrap();
+    format!(
+        "{id} {name} {} {machine_type} {} {network} {private_ip} {kind}{public_ip}",
+        state.word(),
+        region.0
+    )
+}
+
+fn network_line(network: PrivateNetwork) -> String {
+    let PrivateNetwork { id, name, region, network, netmask, dt_created: _, dt_deleted } = network;
+    assert_eq!(dt_deleted, None);
+    format!("{id} {name} {} {network}/{netmask}", region.0)
+}
+
+fn event_line(event: MachineEvent) -> String {
+    let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
+        event;
+    let word = |value: Value| value.as_str().unwrap().to_owned();
+    let (name, state) = (word(json!(name)), word(json!(state)));
+    let ended = ["done", "error", "cancelled"].contains(&state.as_str());
+    assert_eq!(dt_finished.is_some(), ended, "{name} {state}");
+    assert_eq!(dt_started.is_some(), state != "new", "{name} {state}");
+    let of = machine_id.map_or("nothing".to_owned(), |id| id.to_string());
+    format!("{name} of {of}: {state}{}", error.map_or(String::new(), |error| format!(": {error}")))
+}
+
+/// Ids are random: the first machine that the text names is `ps1`, and so on.
+pub fn numbered(text: &str) -> String {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut result = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let minted = |prefix: &&str| {
+            let tail = bare.strip_prefix(*prefix).unwrap_or_default();
+            tail.len() == 8
+                && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                && bare.bytes().any(|b| b.is_ascii_digit())
+        };
+        match ["ps", "sc", "ev", "te", "n"].iter().find(|prefix| minted(prefix)) {
+            Some(prefix) => {
+                let count = counts.entry((*prefix).to_owned()).or_default();
+                let name = names.entry(bare.to_owned()).or_insert_with(|| {
+                    *count += 1;
+                    format!("{prefix}{count}")
+                });
+                result.push_str(name);
+                result.push_str(&word[bare.len()..]);
+            }
+            None => result.push_str(word),
+        }
+    }
+    result
+}
