@@ -7,6 +7,7 @@ pub mod machine_types;
 pub mod machines;
 pub mod os_templates;
 pub mod private_networks;
+pub mod serve;
 pub mod sessions;
 pub mod ssh_keys;
 pub mod startup_scripts;
