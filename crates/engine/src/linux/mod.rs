@@ -5,7 +5,9 @@
 //! machines outlive the server.
 
 pub mod command;
+pub mod folder;
 pub mod paths;
+pub mod process;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
