@@ -8,6 +8,7 @@ pub mod command;
 pub mod folder;
 pub mod paths;
 pub mod process;
+pub mod seed;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
