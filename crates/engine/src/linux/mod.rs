@@ -5,10 +5,12 @@
 //! machines outlive the server.
 
 pub mod command;
+pub mod disk;
 pub mod folder;
 pub mod paths;
 pub mod process;
 pub mod seed;
+pub mod vm;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
