@@ -107,14 +107,19 @@ fn owner_of(folder: &fs::Metadata) -> u32 {
     std::os::unix::fs::MetadataExt::uid(folder)
 }
 
-/// The 22nd field of `/proc/PID/stat`; the second is a name in brackets that may hold anything.
+/// The start time in `/proc/PID/stat`, whose second field is a name in brackets that may hold anything.
+///
+/// A first thread that is a zombie has not let go of the files yet while others are still ending.
 fn started_unless_dead(stat: &str) -> Option<u64> {
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
+    const STATE: usize = 0;
+    const THREADS: usize = 17;
+    const STARTED: usize = 19;
+    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    let ended = matches!(*fields.get(STATE)?, "Z" | "X" | "x");
+    if ended && fields.get(THREADS)?.parse::<u32>().ok()? <= 1 {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.get(STARTED)?.parse().ok()
 }
 
 /// The name of the boot that the host is in: a number and a start time mean nothing in another one.
@@ -129,9 +134,12 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 99";
-        assert_eq!(started_unless_dead(&format!("7 (a) S (b)) {rest}")), Some(4242));
-        assert_eq!(started_unless_dead(&format!("7 (a) {}", rest.replace('S', "Z"))), None);
+        let rest = |state: &str, threads: u32| {
+            format!("7 (a) S (b)) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 {threads} 18 4242 99")
+        };
+        assert_eq!(started_unless_dead(&rest("S", 1)), Some(4242));
+        assert_eq!(started_unless_dead(&rest("Z", 2)), Some(4242), "a thread of it still holds the disk");
+        assert_eq!(started_unless_dead(&rest("Z", 1)), None);
     }
 
     #[tokio::test]

@@ -43,6 +43,9 @@ pub enum Refusal {
     /// QEMU's own tool cannot read it.
     #[error("qemu-img cannot read it: {0}")]
     Unreadable(String),
+    /// Its parts do not hang together.
+    #[error("it is damaged, or its download broke off: fetch it again, or try `qemu-img check -r all IMAGE`")]
+    Broken,
     /// No room to take it in.
     #[error("it needs {needed} bytes and {free} are free above the floor: make room in the state folder")]
     NoRoom {

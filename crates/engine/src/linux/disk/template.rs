@@ -13,7 +13,7 @@ use super::import::{self, Format, Refusal};
 use super::qemu_img::{self, Bounds};
 use super::{Disks, header};
 use crate::error::{Error, Result};
-use crate::linux::command;
+use crate::linux::command::{self, Failure};
 use crate::linux::folder::{open_to_pass, sync_folder};
 use crate::seen::TemplateSeen;
 use crate::specs::TemplateSpec;
@@ -91,6 +91,7 @@ impl Disks {
         let info =
             self.ask(["info", "--output=json", "-f", format.word()], &source).await.map_err(refused)?;
         import::judge(&info, spec.size_bytes_max).map_err(refused)?;
+        self.check(format, &source).await.map_err(refused)?;
         let needed = self.measure(format, &source).await.map_err(refused)?;
         self.require_room(needed).map_err(refused)?;
         self.convert(format, &source, &flat, needed)
@@ -110,6 +111,20 @@ impl Disks {
         run.output().await.map_err(|failure| Refusal::Unreadable(failure.to_string()))
     }
 
+    /// Whether an image hangs together: one whose download broke off reads as a disk of zeros.
+    async fn check(&self, format: Format, source: &Path) -> std::result::Result<(), Refusal> {
+        if format != Format::Qcow2 {
+            return Ok(());
+        }
+        let bounds = Bounds { uid: self.import_uid, file_bytes_max: 0, time: CONVERT_MAX };
+        let run = qemu_img::confined(&bounds).args(["check", "-q", "-f", format.word()]);
+        match run.arg(qemu_img::shown(source)).output().await {
+            Ok(_) => Ok(()),
+            Err(Failure::Said { .. }) => Err(Refusal::Broken),
+            Err(failure) => Err(Refusal::Unreadable(failure.to_string())),
+        }
+    }
+
     /// What the flattened image takes at most, in bytes.
     async fn measure(&self, format: Format, source: &Path) -> std::result::Result<u64, Refusal> {
         #[derive(Deserialize)]
@@ -127,7 +142,7 @@ impl Disks {
         source: &Path,
         flat: &Path,
         needed: u64,
-    ) -> std::result::Result<Vec<u8>, command::Failure> {
+    ) -> std::result::Result<Vec<u8>, Failure> {
         const SLACK: u64 = 64 << 20;
         let file_bytes_max = needed.saturating_add(SLACK);
         qemu_img::confined(&Bounds { uid: self.import_uid, file_bytes_max, time: CONVERT_MAX })

@@ -1,0 +1,6 @@
+//! Templates, disks and machines, with real `qemu-img` and real QEMU.
+
+mod disks;
+mod place;
+mod power;
+mod small_guest;
