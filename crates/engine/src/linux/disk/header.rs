@@ -19,6 +19,8 @@ pub struct Header {
     pub version: u32,
     /// The size that a guest sees, in bytes.
     pub size_bytes: u64,
+    /// The unit that the file is laid out in, in bytes.
+    pub cluster_bytes: u64,
     /// The file that it is an overlay of.
     pub backing_file: Option<String>,
     /// Whether its bytes lie in another file.
@@ -58,6 +60,7 @@ fn parse(start: &[u8]) -> Option<(Header, Option<(u64, u32)>)> {
     let header = Header {
         version,
         size_bytes: u64_at(start, 24)?,
+        cluster_bytes: 1u64.checked_shl(u32_at(start, 20)?)?,
         backing_file: None,
         external_data: incompatible & EXTERNAL_DATA != 0,
         encrypted: u32_at(start, 32)? != 0,
@@ -84,6 +87,7 @@ mod tests {
         bytes[7] = 3;
         bytes[15] = 104;
         bytes[19] = 4;
+        bytes[23] = 16;
         bytes[24..32].copy_from_slice(&(5u64 << 30).to_be_bytes());
         bytes[35] = 2;
         bytes[79] = 4;
@@ -99,6 +103,7 @@ mod tests {
         let header = Header {
             version: 3,
             size_bytes: 5 << 30,
+            cluster_bytes: 65536,
             backing_file: Some("base".to_owned()),
             external_data: true,
             encrypted: true,

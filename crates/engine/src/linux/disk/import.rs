@@ -158,6 +158,20 @@ pub fn judge(said: &[u8], size_bytes_max: u64) -> Result<u64, Refusal> {
     }
 }
 
+/// Judges what `qemu-img check` says: an image that ends a cluster or more before its end is cut off.
+pub fn judge_check(said: &[u8], file: &Path) -> Result<(), Refusal> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Checked {
+        image_end_offset: u64,
+    }
+    let unreadable = |error: &dyn std::error::Error| Refusal::Unreadable(error.to_string());
+    let checked: Checked = serde_json::from_slice(said).map_err(|error| unreadable(&error))?;
+    let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
+    let cluster = header::read(file).map_err(|error| unreadable(&error))?.0.map_or(0, |it| it.cluster_bytes);
+    if checked.image_end_offset >= length + cluster { Err(Refusal::Broken) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

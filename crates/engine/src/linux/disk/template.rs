@@ -117,9 +117,9 @@ impl Disks {
             return Ok(());
         }
         let bounds = Bounds { uid: self.import_uid, file_bytes_max: 0, time: CONVERT_MAX };
-        let run = qemu_img::confined(&bounds).args(["check", "-q", "-f", format.word()]);
+        let run = qemu_img::confined(&bounds).args(["check", "--output=json", "-f", format.word()]);
         match run.arg(qemu_img::shown(source)).output().await {
-            Ok(_) => Ok(()),
+            Ok(said) => import::judge_check(&said, source),
             Err(Failure::Said { .. }) => Err(Refusal::Broken),
             Err(failure) => Err(Refusal::Unreadable(failure.to_string())),
         }

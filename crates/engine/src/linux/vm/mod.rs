@@ -25,6 +25,8 @@ mod qmp;
 pub mod running;
 mod start;
 
+use std::time::Duration;
+
 use deckle_api::ids::MachineId;
 use serde_json::json;
 
@@ -40,6 +42,8 @@ use lines::Broken;
 use qmp::{ANSWER_MAX, Qmp, RunState};
 use running::Running;
 
+/// How long a QEMU that does not talk may take to be gone, before it is taken for one that hangs.
+const ENDS_MAX: Duration = Duration::from_secs(1);
 /// Free bytes from which on a guest that waits for room goes on.
 const ROOM_TO_GO_ON: u64 = 64 << 20;
 
@@ -72,7 +76,8 @@ impl Vms {
         let Some(running) = Running::find(&folder) else { return Ok((Power::Off, AgentSeen::Absent)) };
         match self.ask(&folder, &running).await {
             Ok(seen) => Ok(seen),
-            Err(_) if !running.process.lives() => Ok((Power::Off, AgentSeen::Absent)),
+            // A process that hangs up is ending; it holds its disk a moment longer.
+            Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok((Power::Off, AgentSeen::Absent)),
             Err(error) => Err(Error::passing(format!("ask QEMU how {machine} is"), error)),
         }
     }

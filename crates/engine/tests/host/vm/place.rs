@@ -70,8 +70,7 @@ impl Place {
             ip: "10.64.0.10".parse().unwrap(),
             names: Vec::new(),
         };
-        let seed =
-            SeedSpec { hostname: "box".into(), authorized_keys: Vec::new(), startup_script: None };
+        let seed = SeedSpec { hostname: "box".into(), authorized_keys: Vec::new(), startup_script: None };
         BootSpec { machine, boot, vcpus: 1, ram_bytes: ram_mib * MIB, nic, seed }
     }
 

@@ -67,8 +67,10 @@ async fn qemu_runs_shut_in_and_alone() {
     let state = place.paths.state().to_owned();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let target = fs::read_link(entry.unwrap().path()).unwrap().display().to_string();
-        let its_own = ["/dev/null", "/dev/net/tun", "/dev/urandom", "socket:", "anon_inode:", "pipe:", "/memfd:"];
-        let known = its_own.iter().any(|known| target.starts_with(known)) || Path::new(&target).starts_with(&state);
+        let its_own =
+            ["/dev/null", "/dev/net/tun", "/dev/urandom", "socket:", "anon_inode:", "pipe:", "/memfd:"];
+        let known =
+            its_own.iter().any(|known| target.starts_with(known)) || Path::new(&target).starts_with(&state);
         assert!(known, "an inherited descriptor: {target}");
     }
 }
@@ -118,7 +120,11 @@ async fn a_start_that_fails_tells_qemu_s_words_and_leaves_the_machine_off() {
     let mut spec = place.boot_spec(1, 64);
     spec.vcpus = 100_000;
     let failed = place.vms.power_on(&spec, tap()).await.unwrap_err();
-    assert!(failed.told().contains("start QEMU for ps10000000") && failed.told().contains("100000"), "{}", failed.told());
+    assert!(
+        failed.told().contains("start QEMU for ps10000000") && failed.told().contains("100000"),
+        "{}",
+        failed.told()
+    );
     assert_eq!(place.power().await, Power::Off);
     place.power_on(2).await;
     assert!(matches!(place.power().await, Power::On { boot: 2, .. }));
