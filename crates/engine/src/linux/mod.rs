@@ -4,6 +4,7 @@
 //! [`paths`]. All that the engine remembers lies on the host itself and is found again by looking, so that
 //! machines outlive the server.
 
+pub mod acceleration;
 pub mod command;
 pub mod disk;
 pub mod folder;

@@ -13,6 +13,9 @@ use crate::linux::folder::Folder;
 use crate::seen::Acceleration;
 use crate::specs::BootSpec;
 
+/// What a QEMU gives up at its start: old system calls, more rights, programs, priorities.
+pub const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
 /// The descriptors that QEMU is started with, by their numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Descriptors {
@@ -67,7 +70,6 @@ fn machine(acceleration: &Acceleration) -> Vec<String> {
 
 /// Nothing that was not asked for, nobody's configuration, nowhere to go.
 fn alone() -> Vec<String> {
-    const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
     let words = ["-nodefaults", "-no-user-config", "-display", "none", "-sandbox", SANDBOX];
     // A guest that shuts down stays to be looked at; one that reboots goes on.
     let ends = ["-action", "shutdown=pause,reboot=reset", "-boot", "strict=on", "-msg", "timestamp=on"];

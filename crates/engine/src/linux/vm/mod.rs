@@ -30,8 +30,10 @@ use std::time::Duration;
 use deckle_api::ids::MachineId;
 use serde_json::json;
 
+pub use arguments::SANDBOX;
 pub use cgroup::Cgroups;
 pub use console::KEPT as CONSOLE_KEPT;
+pub use start::QEMU;
 
 use super::disk::free_bytes;
 use super::folder::Folder;

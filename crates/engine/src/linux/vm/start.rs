@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use super::qmp::Qmp;
 use super::running::{RunFile, Running, clear};
 use super::{Vms, console};
 use crate::error::{Error, Result};
+use crate::linux::acceleration;
 use crate::linux::command;
 use crate::linux::disk::{absent_ok, header};
 use crate::linux::folder::Folder;
 use crate::linux::process::Process;
 use crate::linux::seed;
-use crate::seen::Acceleration;
 use crate::specs::BootSpec;
 
 /// The program.
@@ -75,7 +75,7 @@ impl Vms {
             Descriptors { tap: tap.as_raw_fd(), qmp: qmp.as_raw_fd(), agent: agent.as_raw_fd() };
         let line = arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
         RunFile::new(spec.boot).write(folder)?;
-        let gid = self.group(uid);
+        let gid = acceleration::group(&self.acceleration, uid);
         // A user that is not root's is taken with no further groups, and with that goes every capability.
         command::run(QEMU)
             .args(line)
@@ -112,17 +112,6 @@ impl Vms {
                 Err(error) if !process.lives() || Instant::now() >= deadline => return Err(error),
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
-        }
-    }
-
-    /// The group that QEMU runs with: its user's own, or the one that may open KVM where others may not.
-    fn group(&self, uid: u32) -> u32 {
-        const OTHERS_MAY: u32 = 0o006;
-        match fs::metadata("/dev/kvm") {
-            Ok(kvm) if self.acceleration == Acceleration::Kvm && kvm.mode() & OTHERS_MAY != OTHERS_MAY => {
-                kvm.gid()
-            }
-            _ => uid,
         }
     }
 }

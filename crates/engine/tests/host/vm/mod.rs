@@ -1,5 +1,6 @@
 //! Templates, disks and machines, with real `qemu-img` and real QEMU.
 
+mod acceleration;
 mod disks;
 mod place;
 mod power;
