@@ -8,9 +8,11 @@ pub mod acceleration;
 pub mod command;
 pub mod disk;
 pub mod folder;
+pub mod host;
 pub mod paths;
 pub mod process;
 pub mod seed;
+pub mod things;
 pub mod vm;
 
 use std::net::Ipv4Addr;

@@ -43,8 +43,13 @@ impl Process {
 
     /// Whether `text` stands in its command line.
     pub fn says(&self, text: &str) -> bool {
+        self.command_line().contains(text)
+    }
+
+    /// Its command line, a zero byte after each word; empty once it is ending.
+    pub fn command_line(&self) -> String {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text)
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     /// Whether it runs as that user.

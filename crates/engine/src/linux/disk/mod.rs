@@ -19,7 +19,8 @@ use super::folder::Owners;
 use super::paths::Paths;
 use crate::error::{Error, Result};
 
-const GIB: u64 = 1 << 30;
+/// A GiB in bytes.
+pub const GIB: u64 = 1 << 30;
 
 /// The disks and templates of an installation.
 #[derive(Debug)]

@@ -106,6 +106,23 @@ async fn a_qemu_whose_note_was_never_finished_is_found() {
 }
 
 #[tokio::test]
+async fn all_that_lies_on_the_host_is_found_and_nothing_is_left() {
+    let place = machine().await;
+    assert_eq!(of_place(&place), ["file ps10000000", "file t10000000"]);
+    place.power_on(1).await;
+    assert_eq!(of_place(&place), ["file ps10000000", "file t10000000", "process ps10000000"]);
+    place.vms.cut_power(&place.machine).await.unwrap();
+    place.disks.remove_disk(&place.machine).await.unwrap();
+    place.disks.remove_template(&place.template).await.unwrap();
+    assert!(of_place(&place).is_empty());
+}
+
+fn of_place(place: &Place) -> Vec<String> {
+    let things = deckle_engine::linux::things::look(&place.paths).unwrap();
+    things.into_iter().map(|thing| format!("{} {}", thing.kind, thing.of)).collect()
+}
+
+#[tokio::test]
 async fn a_disk_grows_under_a_running_guest() {
     let place = machine().await;
     place.power_on(1).await;
