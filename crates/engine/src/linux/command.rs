@@ -11,13 +11,16 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use nix::libc;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::error::{Error, Result};
 
 /// How long a program may take that only talks to the kernel.
 pub const PROMPT: Duration = Duration::from_secs(20);
+
+/// What is kept of each of a program's two outputs, in bytes.
+const OUTPUT_MAX: u64 = 4 << 20;
 
 /// A program to run to its end.
 #[derive(Debug)]
@@ -151,8 +154,9 @@ impl Run {
                 let _ = stdin.write_all(&input).await;
             }
         };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        output.map_err(not_started)
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr, (), status) = tokio::join!(bounded(stdout), bounded(stderr), feed, child.wait());
+        Ok(Output { stdout, stderr, status: status.map_err(not_started)? })
     }
 }
 
@@ -169,6 +173,16 @@ fn part_from_parent(kept: &[RawFd]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a program says, up to a bound; the rest is read, so that the program can end, and thrown away.
+async fn bounded(said: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut said) = said else { return kept };
+    // A pipe that breaks has said what it had to say: the exit status tells the rest.
+    let _ = (&mut said).take(OUTPUT_MAX).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut said, &mut tokio::io::sink()).await;
+    kept
 }
 
 /// The end of what a program said, short enough for a log line.
@@ -193,6 +207,12 @@ mod tests {
         let failure = run("ls").arg("/no/such/folder").output().await.unwrap_err().to_string();
         assert!(failure.contains("`ls /no/such/folder` failed"), "{failure}");
         assert!(failure.contains("No such file"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_says_too_much_is_heard_up_to_a_bound() {
+        let said = run("head").args(["-c", "20M", "/dev/zero"]).output().await.unwrap();
+        assert_eq!(said.len() as u64, OUTPUT_MAX);
     }
 
     #[tokio::test]
