@@ -15,7 +15,7 @@ use nix::libc;
 use crate::seen::ConsoleChunk;
 
 /// What is kept of a log, in bytes.
-pub const KEPT: u64 = 1 << 20;
+const KEPT: u64 = 1 << 20;
 /// How far a log may outgrow the bound before its beginning is given back.
 const SLACK: u64 = 1 << 20;
 

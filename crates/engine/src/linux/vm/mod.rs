@@ -32,7 +32,6 @@ use serde_json::json;
 
 pub use arguments::SANDBOX;
 pub use cgroup::Cgroups;
-pub use console::KEPT as CONSOLE_KEPT;
 pub use start::QEMU;
 
 use super::disk::free_bytes;
@@ -72,8 +71,10 @@ impl Vms {
     /// A machine's power and its agent. A guest that waits for room is sent on its way when there is some.
     pub async fn look(&self, machine: &MachineId) -> Result<(Power, AgentSeen)> {
         let folder = Folder::of(&self.paths, machine);
-        if let Err(error) = console::trim(&folder.serial_log()) {
-            tracing::warn!(machine.id = %machine, %error, "the serial log cannot be trimmed");
+        for log in [folder.serial_log(), folder.qemu_log()] {
+            if let Err(error) = console::trim(&log) {
+                tracing::warn!(machine.id = %machine, %error, "a log cannot be trimmed");
+            }
         }
         let Some(running) = Running::find(&folder) else { return Ok((Power::Off, AgentSeen::Absent)) };
         match self.ask(&folder, &running).await {

@@ -7,6 +7,7 @@ use std::path::Path;
 use deckle_engine::specs::TemplateSpec;
 
 use crate::vm::place::{GIB, MIB, Place, guest_disk, must};
+use crate::vm::power::SmallDisk;
 
 /// A small qcow2 image.
 fn image(file: &Path, options: &[&str]) {
@@ -57,6 +58,18 @@ async fn a_disk_outlives_its_template_and_the_space_goes_with_the_last() {
     assert!(!machine.exists());
     let gone = place.disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap_err();
     assert!(gone.is_final() && gone.told().contains("import it again"), "{}", gone.told());
+}
+
+#[tokio::test]
+async fn a_disk_whose_template_lies_on_another_file_system_has_a_copy() {
+    let (place, folder, other) = (Place::new(), tempfile::tempdir().unwrap(), SmallDisk::new(50));
+    std::os::unix::fs::symlink(&other.mounted, place.paths.templates()).unwrap();
+    place.take_in(&guest_disk(folder.path(), false)).await.unwrap();
+    place.disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap();
+    let facts = fs::metadata(place.paths.machine(&place.machine).join("template.qcow2")).unwrap();
+    assert_eq!((facts.nlink(), facts.uid(), facts.mode() & 0o777), (1, 0, 0o644));
+    place.power_on(1).await;
+    place.hear("boot 1").await;
 }
 
 #[tokio::test]

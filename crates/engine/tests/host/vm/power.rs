@@ -106,6 +106,25 @@ async fn a_qemu_whose_note_was_never_finished_is_found() {
 }
 
 #[tokio::test]
+async fn a_start_that_a_crash_cut_short_is_made_anew() {
+    let place = machine().await;
+    let folder = place.paths.machine(&place.machine);
+    let note = r#"{"boot":1,"since":"2026-01-01T00:00:00.000Z","host_boot":"x","process":null}"#;
+    for (file, text) in
+        [("run.json", note), ("run.new", "{"), ("seed.new", ""), ("qmp.sock", ""), ("agent.sock", "")]
+    {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    assert_eq!(place.power().await, Power::Off);
+    place.power_on(2).await;
+    place.hear("boot 1").await;
+    assert!(matches!(place.power().await, Power::On { boot: 2, .. }));
+    for left in ["run.new", "seed.new"] {
+        assert!(!folder.join(left).exists(), "{left}");
+    }
+}
+
+#[tokio::test]
 async fn all_that_lies_on_the_host_is_found_and_nothing_is_left() {
     let place = machine().await;
     assert_eq!(of_place(&place), ["file ps10000000", "file t10000000"]);
@@ -168,13 +187,14 @@ async fn a_guest_without_room_stalls_and_goes_on_when_there_is_some() {
 }
 
 /// A small file system of its own.
-struct SmallDisk {
-    mounted: PathBuf,
+pub struct SmallDisk {
+    /// Where it is.
+    pub mounted: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    fn new(mib: u64) -> Self {
+    pub fn new(mib: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         must("chmod", &["0711", &folder.path().display().to_string()]);
         let (image, mounted) = (folder.path().join("image"), folder.path().join("mounted"));
