@@ -22,10 +22,11 @@ async fn kvm_is_taken_only_where_a_kernel_runs_under_it() {
     assert!(began.elapsed() < Duration::from_secs(2), "a verdict is kept");
     assert!(!place.paths.state().join("probe").exists());
 
-    // Whatever it says, a machine that is run so must come up.
     if let Acceleration::Tcg { because } = &verdict {
-        assert!(!because.is_empty());
+        assert!(because.contains("/dev/kvm"), "{because}");
+        return;
     }
+    // Where it says KVM, a whole machine must come up so; under TCG other tests have one.
     place.vms = Vms::new(place.paths.clone(), verdict);
     place.disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap();
     place.vms.power_on(&place.boot_spec(1, 256), tap()).await.unwrap();

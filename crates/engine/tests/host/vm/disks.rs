@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use deckle_engine::specs::TemplateSpec;
+use deckle_api::ids::{MachineId, TemplateId};
+use deckle_engine::linux::Settings;
+use deckle_engine::linux::disk::Disks;
+use deckle_engine::specs::{DiskSpec, TemplateSpec};
 
 use crate::vm::place::{GIB, MIB, Place, guest_disk, must};
 use crate::vm::power::SmallDisk;
@@ -150,6 +153,25 @@ async fn every_taken_format_becomes_one_flat_image_that_root_owns() {
         let image = image.display().to_string();
         must("qemu-img", &["compare", "-q", "-f", "qcow2", "-F", "raw", &image, &names[0]]);
     }
+}
+
+#[tokio::test]
+async fn below_the_floor_nothing_is_made_or_grown() {
+    let (place, folder) = (Place::new(), tempfile::tempdir().unwrap());
+    place.take_in(&guest_disk(folder.path(), false)).await.unwrap();
+    place.disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap();
+    let high = Settings { disk_floor_gib: 1 << 30, ..Settings::default() };
+    let disks = Disks::new(place.paths.clone(), &high);
+    disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap();
+    let another = DiskSpec { machine: MachineId::mint(2), ..place.disk_spec(GIB) };
+    for spec in [place.disk_spec(2 * GIB), another] {
+        let refused = disks.ensure_disk(&spec).await.unwrap_err();
+        assert!(refused.is_final() && refused.told().contains("disk_floor_gib"), "{}", refused.told());
+    }
+    let image = folder.path().join("guest.raw");
+    let spec = TemplateSpec { id: TemplateId::mint(2), file: image, size_bytes_max: GIB };
+    let refused = disks.ensure_template(&spec).await.unwrap_err();
+    assert!(refused.is_final() && refused.told().contains("make room"), "{}", refused.told());
 }
 
 #[tokio::test]
