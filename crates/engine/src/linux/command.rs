@@ -100,6 +100,16 @@ impl Run {
         self
     }
 
+    /// Another user to run as, who has no further groups, no capabilities (they go with root's user id),
+    /// and nothing of this process's environment but the search path.
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.command.uid(uid).gid(gid).current_dir("/").env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            self.command.env("PATH", path);
+        }
+        self
+    }
+
     /// The command itself, for what this type has no word for (a user, a namespace).
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);

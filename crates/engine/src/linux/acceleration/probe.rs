@@ -88,9 +88,7 @@ async fn start(folder: &Path, guest: &Guest, uid: u32) -> Result<Run, Trouble> {
         .args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "512M", "-no-reboot"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-sandbox", SANDBOX])
         .args(["-serial", &serial])
-        .with(|command| {
-            command.uid(uid).gid(gid).current_dir("/").env_clear();
-        });
+        .as_user(uid, gid);
     Ok(match guest {
         Guest::Kernel(kernel) => {
             let copy = folder.join("kernel");

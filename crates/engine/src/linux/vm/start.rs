@@ -76,12 +76,9 @@ impl Vms {
         let line = arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
         RunFile::new(spec.boot).write(folder)?;
         let gid = acceleration::group(&self.acceleration, uid);
-        // A user that is not root's is taken with no further groups, and with that goes every capability.
         command::run(QEMU)
             .args(line)
-            .with(|command| {
-                command.uid(uid).gid(gid).current_dir("/").env_clear();
-            })
+            .as_user(uid, gid)
             .launch(own_words(folder)?, &[tap, qmp, agent])
             .map_err(|failure| Trouble::Passing(failure.into()))
     }
