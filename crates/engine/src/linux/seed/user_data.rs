@@ -14,9 +14,8 @@ const BOUNDARY: &str = "==deckle==";
 pub fn text(seed: &SeedSpec) -> String {
     let mut text = format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n");
     text.push_str(&part("cloud-config", "deckle.cfg", &cloud_config(seed)));
-    if let Some(script) = &seed.startup_script {
-        text.push_str(&part("x-shellscript-per-boot", "deckle-startup-script", &runner(script)));
-    }
+    // Also without a script: cloud-init keeps such a part on the disk, and would run an old one for ever.
+    text.push_str(&part("x-shellscript-per-boot", "deckle-startup", &startup(seed)));
     text + &format!("--{BOUNDARY}--\n")
 }
 
@@ -46,10 +45,35 @@ fn cloud_config(seed: &SeedSpec) -> String {
     format!("#cloud-config\n{config:#}\n")
 }
 
-/// Runs the user's script as root, with its words in a log and on the console.
+/// What root runs at the end of each boot.
+fn startup(seed: &SeedSpec) -> String {
+    let mut text =
+        "#!/bin/sh\n# Written by Deckle at each boot.\numask 077\nmkdir -p /var/lib/deckle\n".to_owned();
+    text.push_str(&take_keys(seed));
+    if let Some(script) = &seed.startup_script {
+        text.push_str(&run_script(script));
+    }
+    text
+}
+
+/// Takes away the keys of the last seed that are not in this one: cloud-init only ever adds. Keys that
+/// users added themselves stay.
+fn take_keys(seed: &SeedSpec) -> String {
+    let encoded = base64_lines(&keys(seed).iter().map(|key| format!("{key}\n")).collect::<String>());
+    format!(
+        "keys=/home/{LOGIN}/.ssh/authorized_keys\nlast=/var/lib/deckle/authorized-keys\n\
+         base64 -d > \"$last.new\" <<'END'\n{encoded}\nEND\n\
+         if [ -s \"$last\" ] && [ -f \"$keys\" ]; then\n\
+         \x20   {{ grep -vxFf \"$last\" \"$keys\"; cat \"$last.new\"; }} > \"$last.all\"\n\
+         \x20   cat \"$last.all\" > \"$keys\"\n\
+         fi\nmv \"$last.new\" \"$last\"\n"
+    )
+}
+
+/// Runs the user's script, with its words in a log and on the console.
 ///
 /// A script that is to run once is marked before it runs: a power cut in its middle does not run it twice.
-fn runner(script: &StartupScriptSpec) -> String {
+fn run_script(script: &StartupScriptSpec) -> String {
     let once = match script.once {
         true => format!(
             "marker=/var/lib/deckle/once-{}\n[ ! -e \"$marker\" ] || exit 0\n: > \"$marker\"\n",
@@ -59,10 +83,10 @@ fn runner(script: &StartupScriptSpec) -> String {
     };
     let encoded = base64_lines(&script.script);
     format!(
-        "#!/bin/sh\n# Written by Deckle at each boot.\numask 077\nmkdir -p /var/lib/deckle\n{once}\
-         script=/var/lib/deckle/startup-script\nbase64 -d > \"$script\" <<'END'\n{encoded}\nEND\n\
-         chmod 700 \"$script\"\ncd /root\n\
-         \"$script\" 2>&1 | tee -a /var/log/startup-script-output.log > /dev/console\n"
+        "{once}script=/var/lib/deckle/startup-script\nlog=/var/log/startup-script-output.log\n\
+         base64 -d > \"$script\" <<'END'\n{encoded}\nEND\n\
+         chmod 700 \"$script\"\n: > \"$log\"\numask 022\ncd /root\n\
+         \"$script\" 2>&1 | tee -a \"$log\" > /dev/console\n"
     )
 }
 
@@ -101,23 +125,55 @@ mod tests {
         assert!(!parts[1].contains("echo long line"), "{}", parts[1]);
     }
 
+    /// What root runs, in a root folder of the test's own.
+    async fn boot(root: &std::path::Path, seed: &SeedSpec) {
+        let at = |path: &str| format!("{}{path}", root.display());
+        let text = ["/var/", "/home/"].iter().fold(startup(seed), |text, path| text.replace(path, &at(path)));
+        let text = text.replace("/dev/console", "/dev/null");
+        for folder in ["/var/log", "/home/paperspace/.ssh"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        crate::linux::command::run("sh").args(["-c", &text]).output().await.unwrap();
+    }
+
     #[tokio::test]
-    async fn the_runner_runs_the_script_and_one_for_once_only_once() {
+    async fn a_script_runs_at_each_boot_or_only_once() {
         for (once, runs) in [(false, 2), (true, 1)] {
             let root = tempfile::tempdir().unwrap();
-            let at = root.path().display().to_string();
-            let script = StartupScriptSpec {
-                script: "#!/bin/sh\necho it ran\n".into(),
-                ..seed(once).startup_script.unwrap()
-            };
-            let text =
-                runner(&script).replace("/var/", &format!("{at}/var/")).replace("/dev/console", "/dev/null");
-            std::fs::create_dir_all(root.path().join("var/log")).unwrap();
+            let ran = root.path().join("ran");
+            let script = format!("#!/bin/sh\necho it ran\necho >> {}\n", ran.display());
+            let script = StartupScriptSpec { script, ..seed(once).startup_script.unwrap() };
+            let seed = SeedSpec { startup_script: Some(script), ..seed(once) };
             for _ in 0..2 {
-                crate::linux::command::run("sh").args(["-c", &text]).output().await.unwrap();
+                boot(root.path(), &seed).await;
             }
             let log = std::fs::read_to_string(root.path().join("var/log/startup-script-output.log")).unwrap();
-            assert_eq!(log, "it ran\n".repeat(runs));
+            assert_eq!(log, "it ran\n", "it is begun anew");
+            assert_eq!(std::fs::read_to_string(ran).unwrap().len(), runs);
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_back_goes_and_a_user_s_own_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let with = |keys: &[&str]| SeedSpec {
+            authorized_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            startup_script: None,
+            ..seed(false)
+        };
+        boot(root.path(), &with(&["ssh-rsa A a", "ssh-rsa B b"])).await;
+        let file = root.path().join("home/paperspace/.ssh/authorized_keys");
+        std::fs::write(&file, "ssh-rsa A a\nssh-rsa B b\nssh-rsa MINE me\n").unwrap();
+        boot(root.path(), &with(&["ssh-rsa B b"])).await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ssh-rsa MINE me\nssh-rsa B b\n");
+        boot(root.path(), &with(&[])).await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ssh-rsa MINE me\n");
+    }
+
+    #[test]
+    fn without_a_script_the_part_of_an_earlier_one_is_written_over() {
+        let text = text(&SeedSpec { startup_script: None, ..seed(false) });
+        assert!(text.contains("filename=\"deckle-startup\""), "{text}");
+        assert!(!parts(&text)[1].contains("startup-script"));
     }
 }
