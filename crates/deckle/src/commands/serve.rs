@@ -127,7 +127,9 @@ impl Serve {
         match self.engine {
             EngineName::Linux => {
                 let linux = Linux::open(config.linux.clone()).await;
-                Ok(Arc::new(linux.map_err(|fault| anyhow::anyhow!("{}; `deckle doctor` says more", fault.told()))?))
+                Ok(Arc::new(
+                    linux.map_err(|fault| anyhow::anyhow!("{}; `deckle doctor` says more", fault.told()))?,
+                ))
             }
             EngineName::Emulator => {
                 let pace = if self.pace == PaceName::Real { Pace::Real } else { Pace::Quick };
@@ -140,7 +142,8 @@ impl Serve {
     }
 
     async fn serve(&self, app: App, state: &Path) -> Result<()> {
-        let listener = TcpListener::bind(self.listen).await.with_context(|| format!("listen on {}", self.listen))?;
+        let listener =
+            TcpListener::bind(self.listen).await.with_context(|| format!("listen on {}", self.listen))?;
         let admin = admin_socket(&state.join("admin.sock"))?;
         let (end, ended) = watch::channel(false);
         let until = |mut ended: watch::Receiver<bool>| async move {
@@ -196,7 +199,9 @@ fn pretended() -> Vec<(TemplateId, &'static str, u64)> {
 /// Who can open it is the operator.
 fn admin_socket(path: &Path) -> Result<UnixListener> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("clear admin.sock"),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context("clear admin.sock");
+        }
         _ => {}
     }
     let socket = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
