@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod completions;
+pub mod doctor;
 pub mod machine_events;
 pub mod machine_types;
 pub mod machines;

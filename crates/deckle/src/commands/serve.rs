@@ -79,7 +79,7 @@ impl Serve {
         begin_log();
         let state = state_folder::or_default(self.state.clone());
         let _lock = lock(&state)?;
-        let config = self.config(&state)?;
+        let config = config(self.config.as_deref(), &state)?;
         let app = start::start(Start {
             catalogue: catalogue(&config)?,
             database: self.database(&state).parse().map_err(anyhow::Error::msg)?,
@@ -98,25 +98,6 @@ impl Serve {
             println!("first API key (also in {}): {key}", key_file.display());
         }
         self.serve(app, &state).await
-    }
-
-    fn config(&self, state: &Path) -> Result<Config> {
-        let mut config = match &self.config {
-            Some(file) => {
-                let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-                Config::read(&text).with_context(|| format!("read {}", file.display()))?
-            }
-            None => Config::default(),
-        };
-        if let Some((setting, wrong)) = config.contradictions().into_iter().next() {
-            bail!("the setting {setting}: {wrong}");
-        }
-        config.linux.private_pool = config.private_pool;
-        config.linux.public_pools.clone_from(&config.public_pools);
-        if config.linux.state.as_os_str().is_empty() {
-            config.linux.state = state.to_owned();
-        }
-        Ok(config)
     }
 
     fn database(&self, state: &Path) -> String {
@@ -165,6 +146,26 @@ impl Serve {
         visits.abort();
         Ok(())
     }
+}
+
+/// The settings of a file, or the defaults, for a server with that state folder.
+pub fn config(file: Option<&Path>, state: &Path) -> Result<Config> {
+    let mut config = match file {
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            Config::read(&text).with_context(|| format!("read {}", file.display()))?
+        }
+        None => Config::default(),
+    };
+    if let Some((setting, wrong)) = config.contradictions().into_iter().next() {
+        bail!("the setting {setting}: {wrong}");
+    }
+    config.linux.private_pool = config.private_pool;
+    config.linux.public_pools.clone_from(&config.public_pools);
+    if config.linux.state.as_os_str().is_empty() {
+        config.linux.state = state.to_owned();
+    }
+    Ok(config)
 }
 
 fn begin_log() {

@@ -1,8 +1,9 @@
 //! The contract, call by call: each is handed to the part that knows.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
 
 use async_trait::async_trait;
 use deckle_api::ids::{MachineId, TemplateId};
@@ -33,7 +34,7 @@ pub struct Linux {
 impl Linux {
     /// This host, with what lies in the settings' state folder. A new folder gets a tag of its own.
     pub async fn open(settings: Settings) -> Result<Self> {
-        let paths = Self::paths(&settings)?;
+        let paths = claim(&settings.state)?;
         let net = Net::new(paths.clone(), settings.clone());
         net.start().await?;
         let found = acceleration::find(&paths, &settings).await;
@@ -43,30 +44,10 @@ impl Linux {
         Ok(Self { paths, settings, net, disks, vms })
     }
 
-    /// The names of the installation that the settings' state folder is.
-    fn paths(settings: &Settings) -> Result<Paths> {
-        let act = || format!("open the state folder {}", settings.state.display());
-        let failed = |error: std::io::Error| Error::lasting(act(), error);
-        let file = settings.state.join("tag");
-        fs::create_dir_all(&settings.state).map_err(failed)?;
-        // QEMU's users pass through it to their machines' folders; they read nothing in it.
-        fs::set_permissions(&settings.state, fs::Permissions::from_mode(0o711)).map_err(failed)?;
-        let tag = match fs::read_to_string(&file) {
-            Ok(text) => text.trim().parse::<Tag>().map_err(|wrong| Error::lasting(act(), wrong))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let tag = Tag::mint(random());
-                fs::write(&file, tag.to_string()).map_err(failed)?;
-                tag
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        let state = settings.state.canonicalize().map_err(failed)?;
-        Ok(Paths::new(tag, state))
-    }
-
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
     pub async fn examine(settings: &Settings) -> Result<HostSeen> {
-        let paths = Self::paths(settings)?;
+        let tag = read_tag(&settings.state)?.unwrap_or_else(|| Tag::mint(0));
+        let paths = Paths::new(tag, settings.state.clone());
         let acceleration = acceleration::find(&paths, settings).await;
         seen(&paths, settings, &Net::new(paths.clone(), settings.clone()), acceleration).await
     }
@@ -91,6 +72,34 @@ impl Linux {
             let vms = Arc::new(Vms::new(self.paths.clone(), found));
             *self.vms.write().unwrap_or_else(PoisonError::into_inner) = vms;
         }
+    }
+}
+
+/// Makes a state folder an installation's, if it is not one already.
+fn claim(state: &Path) -> Result<Paths> {
+    let failed =
+        |error: io::Error| Error::lasting(format!("open the state folder {}", state.display()), error);
+    fs::create_dir_all(state).map_err(failed)?;
+    // QEMU's users pass through it to their machines' folders; they read nothing in it.
+    fs::set_permissions(state, fs::Permissions::from_mode(0o711)).map_err(failed)?;
+    let tag = match read_tag(state)? {
+        Some(tag) => tag,
+        None => {
+            let tag = Tag::mint(random());
+            fs::write(state.join("tag"), tag.to_string()).map_err(failed)?;
+            tag
+        }
+    };
+    Ok(Paths::new(tag, state.canonicalize().map_err(failed)?))
+}
+
+fn read_tag(state: &Path) -> Result<Option<Tag>> {
+    let file = state.join("tag");
+    let act = || format!("read {}", file.display());
+    match fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|wrong: &str| Error::lasting(act(), wrong)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::lasting(act(), error)),
     }
 }
 
