@@ -76,7 +76,7 @@ fn what_goes_beyond_the_contract_says_so() {
 }
 
 #[test]
-fn keys_are_sent_as_the_contract_says() {
+fn the_head_is_the_contracts() {
     let contract: serde_json::Value = serde_json::from_str(&read("contract/v1.openapi.json")).unwrap();
     let ours = deckle_control::openapi_v1();
     for place in ["/openapi", "/servers", "/components/securitySchemes"] {
