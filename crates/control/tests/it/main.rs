@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken_host;
+mod contract;
 mod events;
 mod idempotency;
 mod lists;
