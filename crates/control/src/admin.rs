@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use axum::Router;
 use axum::extract::{Path as Pair, State};
 use axum::routing::{delete, get, post};
-use deckle_api::admin::{ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, SetMember, Team, Template};
+use deckle_api::admin::{
+    ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, Member, SetMember, Team, Template,
+};
 use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, UserId};
 
 use crate::app::App;
@@ -40,7 +42,7 @@ async fn set_member(
     State(app): State<App>,
     Path(team): Path<TeamId>,
     Body(wanted): Body<SetMember>,
-) -> Answer<Team> {
+) -> Answer<Member> {
     show(teams::service::set_member(&app, &team, wanted).await?)
 }
 

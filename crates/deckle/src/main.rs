@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::commands::{
-    admin, completions, machine_events, machine_types, machines, os_templates, private_networks, sessions,
-    ssh_keys, startup_scripts,
+    admin, completions, doctor, machine_events, machine_types, machines, os_templates, private_networks,
+    serve, sessions, ssh_keys, startup_scripts,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -44,6 +44,10 @@ struct Cli {
 /// The table of contents: one line a noun.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves the API
+    Serve(serve::Serve),
+    /// Says what this host can and cannot do, and what mends it
+    Doctor(doctor::Doctor),
     /// Machines: create them, switch them, log in to them
     #[command(subcommand)]
     Machine(machines::Verb),
@@ -77,6 +81,8 @@ enum Command {
 impl Cli {
     async fn run(&self) -> Result<()> {
         match &self.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Doctor(doctor) => doctor.run(self).await,
             Command::Machine(verb) => verb.run(self).await,
             Command::MachineEvent(verb) => verb.run(self).await,
             Command::MachineType(verb) => verb.run(self).await,

@@ -52,7 +52,11 @@ impl Store {
     pub async fn open(location: &Location, schema: Option<&str>, wakes: Wakes) -> Result<Self, DbErr> {
         let sqlite = location.0.starts_with("sqlite:");
         let url = match location.0.strip_prefix("sqlite:") {
-            Some(path) => format!("sqlite://{}?mode=rwc", path.trim_start_matches("//")),
+            Some(path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                make_private(path).map_err(|error| DbErr::Custom(format!("open {path}: {error}")))?;
+                format!("sqlite://{path}")
+            }
             None => location.0.clone(),
         };
         let connect = |connections| Database::connect(options(&url, schema, connections));
@@ -101,6 +105,12 @@ fn options(url: &str, schema: Option<&str>, connections: u32) -> ConnectOptions 
         options.set_schema_search_path(schema);
     }
     options
+}
+
+/// A database is its owner's alone, and so are the files that SQLite puts beside it.
+fn make_private(path: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
 /// Whether the other side is PostgreSQL.

@@ -101,7 +101,7 @@ async fn shown(tx: &Tx, team: teams::Model) -> Result<Team> {
 }
 
 /// Puts a user into a team, or gives it another role there. The owner stays the owner.
-pub async fn set_member(app: &App, team: &TeamId, wanted: SetMember) -> Result<Team> {
+pub async fn set_member(app: &App, team: &TeamId, wanted: SetMember) -> Result<Member> {
     let email = checked_email("email", &wanted.email)?;
     if wanted.role == Role::Owner {
         return Err(Error::field(
@@ -110,15 +110,14 @@ pub async fn set_member(app: &App, team: &TeamId, wanted: SetMember) -> Result<T
         ));
     }
     let tx = app.store.begin().await?;
-    let row = store::find_team(&*tx, team).await?.ok_or_else(|| Error::no_such("team", team))?;
+    store::find_team(&*tx, team).await?.ok_or_else(|| Error::no_such("team", team))?;
     let user = user(app, &tx, &email).await?;
     if store::role(&*tx, team, &user.id.0).await? == Some(Role::Owner) {
         return Err(Error::Precondition(format!("{email} owns the team and stays its owner")));
     }
     store::set_member(&*tx, team, &user.id.0, wanted.role).await?;
-    let team = shown(&tx, row).await?;
     tx.commit().await?;
-    Ok(team)
+    Ok(Member { user_id: user.id.0, email, role: wanted.role })
 }
 
 /// Takes a user out of a team. Its keys for the team end at once.

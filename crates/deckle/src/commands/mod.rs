@@ -2,11 +2,13 @@
 
 pub mod admin;
 pub mod completions;
+pub mod doctor;
 pub mod machine_events;
 pub mod machine_types;
 pub mod machines;
 pub mod os_templates;
 pub mod private_networks;
+pub mod serve;
 pub mod sessions;
 pub mod ssh_keys;
 pub mod startup_scripts;

@@ -4,16 +4,23 @@
 //! output; what a program says is parsed by the caller once, into a type.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use nix::libc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
 
 use crate::error::{Error, Result};
 
 /// How long a program may take that only talks to the kernel.
 pub const PROMPT: Duration = Duration::from_secs(20);
+
+/// What is kept of each of a program's two outputs, in bytes.
+const OUTPUT_MAX: u64 = 4 << 20;
 
 /// A program to run to its end.
 #[derive(Debug)]
@@ -34,7 +41,7 @@ pub enum Failure {
         program: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It said no.
     #[error("`{shown}` failed ({status}): {said}")]
@@ -93,6 +100,16 @@ impl Run {
         self
     }
 
+    /// Another user to run as, who has no further groups, no capabilities (they go with root's user id),
+    /// and nothing of this process's environment but the search path.
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.command.uid(uid).gid(gid).current_dir("/").env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            self.command.env("PATH", path);
+        }
+        self
+    }
+
     /// The command itself, for what this type has no word for (a user, a namespace).
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);
@@ -118,6 +135,23 @@ impl Run {
         self.output().await.map_err(|failure| Error::passing(act, failure))
     }
 
+    /// Starts it as a program that outlives this one: in a session of its own, with what it says in
+    /// `said`, and with none of this process's descriptors but the `kept` ones, under their own numbers.
+    pub fn launch(mut self, said: File, kept: &[OwnedFd]) -> std::result::Result<Child, Failure> {
+        let numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+        let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
+        let not_started = |source| Failure::NotStarted { program, source };
+        match said.try_clone() {
+            Ok(twin) => self.command.stdout(said).stderr(twin).kill_on_drop(false),
+            Err(source) => return Err(not_started(source)),
+        };
+        // Why: only between fork and exec can a child leave this session and pass descriptors on without
+        // another child, forked at the same moment by another thread, getting them too.
+        // SAFETY: the closure only makes system calls; it takes no lock and allocates nothing.
+        unsafe { self.command.pre_exec(move || part_from_parent(&numbers)) };
+        self.command.spawn().map_err(not_started)
+    }
+
     async fn finish(mut self) -> std::result::Result<Output, Failure> {
         let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
         let not_started = |source| Failure::NotStarted { program: program.clone(), source };
@@ -130,9 +164,35 @@ impl Run {
                 let _ = stdin.write_all(&input).await;
             }
         };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        output.map_err(not_started)
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr, (), status) = tokio::join!(bounded(stdout), bounded(stderr), feed, child.wait());
+        Ok(Output { stdout, stderr, status: status.map_err(not_started)? })
     }
+}
+
+/// A session of its own; every descriptor but the standard three and the kept ones closes at exec.
+fn part_from_parent(kept: &[RawFd]) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // Why: the standard library has no call for a range of descriptors, nor one that keeps some of them.
+    // SAFETY: both calls only change flags of descriptors; a number that is not open is an error.
+    unsafe {
+        let all_but_three = libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        nix::errno::Errno::result(all_but_three)?;
+        for number in kept {
+            nix::errno::Errno::result(libc::fcntl(*number, libc::F_SETFD, 0))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a program says, up to a bound; the rest is read, so that the program can end, and thrown away.
+async fn bounded(said: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut said) = said else { return kept };
+    // A pipe that breaks has said what it had to say: the exit status tells the rest.
+    let _ = (&mut said).take(OUTPUT_MAX).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut said, &mut tokio::io::sink()).await;
+    kept
 }
 
 /// The end of what a program said, short enough for a log line.
@@ -160,9 +220,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_that_says_too_much_is_heard_up_to_a_bound() {
+        let said = run("head").args(["-c", "20M", "/dev/zero"]).output().await.unwrap();
+        assert_eq!(said.len() as u64, OUTPUT_MAX);
+    }
+
+    #[tokio::test]
     async fn a_program_that_does_not_end_is_stopped() {
         let run = run("sleep").arg("600").limit(Duration::from_millis(50));
         assert!(matches!(run.output().await, Err(Failure::TooLong { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_launched_program_has_the_kept_descriptors_alone_and_a_session_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = File::open("/dev/null").unwrap();
+        let _not_kept = File::open("/dev/zero").unwrap();
+        let said = File::create(folder.path().join("said")).unwrap();
+        let script = "readlink /proc/$$/fd/*; cut -d' ' -f1,6 /proc/$$/stat";
+        let mut child = run("sh").args(["-c", script]).launch(said, &[kept.into()]).unwrap();
+        assert!(child.wait().await.unwrap().success());
+        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+        assert_eq!(said.matches("/dev/null").count(), 2, "standard input and the kept one: {said}");
+        assert!(!said.contains("/dev/zero") && !said.contains("socket"), "{said}");
+        let (pid, session) = said.lines().last().and_then(|line| line.split_once(' ')).unwrap();
+        assert_eq!(pid, session);
     }
 
     #[tokio::test]

@@ -4,9 +4,21 @@
 //! [`paths`]. All that the engine remembers lies on the host itself and is found again by looking, so that
 //! machines outlive the server.
 
+pub mod acceleration;
+mod clear;
 pub mod command;
+pub mod disk;
+mod engine;
+pub mod folder;
+pub mod host;
 pub mod net;
 pub mod paths;
+pub mod process;
+pub mod seed;
+pub mod things;
+pub mod vm;
+
+pub use engine::Linux;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -102,7 +102,7 @@ impl Paths {
         self.state.join("machines")
     }
 
-    /// Where a machine's disk, seed, sockets and logs lie. Its owner is the user that QEMU runs as.
+    /// Where a machine's disk, seed, sockets and logs lie. Its group is the user that QEMU runs as.
     pub fn machine(&self, id: &MachineId) -> PathBuf {
         self.machines().join(id.as_str())
     }

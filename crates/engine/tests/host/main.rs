@@ -1,5 +1,6 @@
-//! The Linux engine on a real kernel: needs root, and leaves nothing behind.
+//! The Linux engine on a real kernel, with real programs: needs root, and leaves nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod net;
+mod vm;

@@ -1,0 +1,227 @@
+//! `deckle serve`: the server.
+
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use deckle_api::Timestamp;
+use deckle_api::ids::TemplateId;
+use deckle_control::app::App;
+use deckle_control::catalogue::Catalogue;
+use deckle_control::clock::SystemClock;
+use deckle_control::config::Config;
+use deckle_control::reconciler;
+use deckle_control::seal::Sealer;
+use deckle_control::start::{self, Start};
+use deckle_engine::Engine;
+use deckle_engine::emulator::{Emulator, Pace, Settings};
+use deckle_engine::linux::Linux;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::state_folder;
+
+/// The templates that an emulator pretends: well-known ids of the hosted service, and their sizes in GiB.
+const PRETENDED: [(&str, &str, u64); 3] =
+    [("t0nspur5", "Ubuntu 22.04", 3), ("tkni3aa4", "Ubuntu 20.04", 3), ("t04azgph", "Ubuntu 18.04", 2)];
+
+/// How long requests that are under way may go on when the server is asked to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// Serves the API.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The settings [default: the file that DECKLE_CONFIG names; without one each has its default]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where all state lies [default: /var/lib/deckle, or ~/.local/state/deckle without root]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
+    listen: SocketAddr,
+    /// What machines are: real ones on this host, or pretended ones
+    #[arg(long, value_enum, default_value_t = EngineName::Linux)]
+    engine: EngineName,
+    /// How long pretended guests take
+    #[arg(long, value_name = "PACE", default_value = "quick")]
+    pace: PaceName,
+    /// The database: `sqlite:PATH` or `postgres://…` [default: SQLite in the state folder]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    /// QEMU machines on this host
+    Linux,
+    /// Machines that are pretended: the API without hardware
+    Emulator,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaceName {
+    /// Milliseconds
+    Quick,
+    /// About as long as real ones
+    Real,
+}
+
+impl Serve {
+    /// Serves until it is asked to end.
+    pub async fn run(&self) -> Result<()> {
+        begin_log();
+        let state = state_folder::or_default(self.state.clone());
+        let _lock = lock(&state)?;
+        let config = config(self.config.as_deref(), &state)?;
+        let app = start::start(Start {
+            catalogue: catalogue(&config)?,
+            database: self.database(&state).parse().map_err(anyhow::Error::msg)?,
+            schema: None,
+            sealer: Sealer::of_file(&state.join("seal.key")).context("open the seal key")?,
+            clock: Arc::new(SystemClock),
+            engine: self.engine(&state, &config).await?,
+            templates: if self.engine == EngineName::Emulator { pretended() } else { Vec::new() },
+            watch: None,
+            config,
+        })
+        .await
+        .map_err(told)?;
+        let key_file = state.join("owner.key");
+        if let Some(key) = start::first_key(&app, &key_file).await.map_err(told)? {
+            println!("first API key (also in {}): {key}", key_file.display());
+        }
+        self.serve(app, &state).await
+    }
+
+    fn database(&self, state: &Path) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", state.join("deckle.db").display()))
+    }
+
+    async fn engine(&self, state: &Path, config: &Config) -> Result<Arc<dyn Engine>> {
+        match self.engine {
+            EngineName::Linux => {
+                let linux = Linux::open(config.linux.clone()).await;
+                Ok(Arc::new(
+                    linux.map_err(|fault| anyhow::anyhow!("{}; `deckle doctor` says more", fault.told()))?,
+                ))
+            }
+            EngineName::Emulator => {
+                let pace = if self.pace == PaceName::Real { Pace::Real } else { Pace::Quick };
+                let settings = Settings { pace, capacity: None, state: Some(state.join("emulator")) };
+                let emulator = Emulator::open(settings, Arc::new(Timestamp::of_system_clock));
+                let emulator = emulator.map_err(|fault| anyhow::anyhow!(fault.told()))?;
+                Ok(Arc::new(emulator.with_templates(pretended().into_iter().map(|(id, _, size)| (id, size)))))
+            }
+        }
+    }
+
+    async fn serve(&self, app: App, state: &Path) -> Result<()> {
+        let listener =
+            TcpListener::bind(self.listen).await.with_context(|| format!("listen on {}", self.listen))?;
+        let admin = admin_socket(&state.join("admin.sock"))?;
+        let (end, ended) = watch::channel(false);
+        let until = |mut ended: watch::Receiver<bool>| async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        };
+        let visits = tokio::spawn(reconciler::run(app.clone()));
+        println!("listening on http://{}", listener.local_addr()?);
+        let api = axum::serve(listener, deckle_control::router(app.clone()));
+        let api = tokio::spawn(api.with_graceful_shutdown(until(ended.clone())).into_future());
+        let admin = axum::serve(admin, deckle_control::admin_router(app));
+        let admin = tokio::spawn(admin.with_graceful_shutdown(until(ended)).into_future());
+        asked_to_end().await?;
+        tracing::info!("ending; machines go on");
+        end.send_replace(true);
+        let answers = async { (api.await, admin.await) };
+        if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+            tracing::warn!("requests were still under way after {LAST_ANSWERS:?}");
+        }
+        visits.abort();
+        Ok(())
+    }
+}
+
+/// The settings of the file asked for, else of the one that `DECKLE_CONFIG` names, else the defaults, for a
+/// server with that state folder.
+pub fn config(asked: Option<&Path>, state: &Path) -> Result<Config> {
+    let named = state_folder::given("DECKLE_CONFIG").map(PathBuf::from);
+    let mut config = match asked.or(named.as_deref()) {
+        Some(file) => {
+            let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            Config::read(&text).with_context(|| format!("read {}", file.display()))?
+        }
+        None => Config::default(),
+    };
+    if let Some((setting, wrong)) = config.contradictions().into_iter().next() {
+        bail!("the setting {setting}: {wrong}");
+    }
+    config.linux.private_pool = config.private_pool;
+    config.linux.public_pools.clone_from(&config.public_pools);
+    if config.linux.state.as_os_str().is_empty() {
+        config.linux.state = state.to_owned();
+    }
+    Ok(config)
+}
+
+fn begin_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| "info,sqlx=warn,sea_orm=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// The state folder is one server's at a time. Guests' processes may pass through it, and read nothing.
+pub fn lock(state: &Path) -> Result<File> {
+    fs::create_dir_all(state).with_context(|| format!("make the state folder {}", state.display()))?;
+    fs::set_permissions(state, fs::Permissions::from_mode(0o711))?;
+    let file = File::create(state.join("lock")).context("open the lock of the state folder")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another server has the state folder {}", state.display()),
+        Err(TryLockError::Error(error)) => Err(error).context("lock the state folder"),
+    }
+}
+
+fn catalogue(config: &Config) -> Result<Catalogue> {
+    let Some(file) = &config.machine_types else { return Ok(Catalogue::built_in()) };
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    Catalogue::read(&text).with_context(|| format!("read {}", file.display()))
+}
+
+fn pretended() -> Vec<(TemplateId, &'static str, u64)> {
+    let known = |(id, name, gib): (&str, &'static str, u64)| Some((id.parse().ok()?, name, gib << 30));
+    PRETENDED.into_iter().filter_map(known).collect()
+}
+
+/// Who can open it is the operator.
+fn admin_socket(path: &Path) -> Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context("clear admin.sock");
+        }
+        _ => {}
+    }
+    let socket = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+async fn asked_to_end() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn told(error: deckle_control::error::Error) -> anyhow::Error {
+    anyhow::anyhow!(deckle_control::error::chain(&error))
+}

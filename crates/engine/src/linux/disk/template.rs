@@ -1,0 +1,176 @@
+//! Templates: images taken in once, read by many, written by none.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deckle_api::ids::TemplateId;
+use serde::Deserialize;
+
+use super::import::{self, Format, Refusal};
+use super::qemu_img::{self, Bounds};
+use super::{Disks, header};
+use crate::error::{Error, Result};
+use crate::linux::command::{self, Failure};
+use crate::linux::folder::{open_to_pass, sync_folder};
+use crate::seen::TemplateSeen;
+use crate::specs::TemplateSpec;
+
+/// A look at an image's header.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+/// Copying and converting a large image.
+const CONVERT_MAX: Duration = Duration::from_secs(3 * 3600);
+
+impl Disks {
+    /// A template's image, if it is there.
+    pub async fn look_template(&self, id: &TemplateId) -> Result<Option<TemplateSeen>> {
+        match header::read(&self.paths.template(id)) {
+            Ok((Some(header), used_bytes)) => {
+                Ok(Some(TemplateSeen { size_bytes: header.size_bytes, used_bytes }))
+            }
+            Ok((None, _)) => Err(Error::lasting(format!("read the image of {id}"), "it is not qcow2")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::passing(format!("read the image of {id}"), error)),
+        }
+    }
+
+    /// Takes an image file in as a template, unless it is there already.
+    pub async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen> {
+        if let Some(seen) = self.look_template(&spec.id).await? {
+            return Ok(seen);
+        }
+        let act = || format!("take in {} as {}", spec.file.display(), spec.id);
+        import::examine(&spec.file).map_err(|refusal| Error::lasting(act(), refusal))?;
+        let work = self.begin_import(&spec.id).map_err(|error| Error::passing(act(), error))?;
+        let taken = self.import(spec, &work, act()).await;
+        let cleared = fs::remove_dir_all(&work).map_err(|error| Error::passing(act(), error));
+        taken.and(cleared)?;
+        let seen = self.look_template(&spec.id).await?;
+        seen.ok_or_else(|| Error::passing(act(), "it is gone again"))
+    }
+
+    /// Removes a template's image. Disks made from it keep it until they go themselves.
+    pub async fn remove_template(&self, id: &TemplateId) -> Result<()> {
+        let cleared = absent_ok(fs::remove_dir_all(self.import_folder(id)));
+        let removed = absent_ok(fs::remove_file(self.paths.template(id)));
+        cleared.and(removed).map_err(|error| Error::passing(format!("remove the image of {id}"), error))
+    }
+
+    fn import_folder(&self, id: &TemplateId) -> PathBuf {
+        self.paths.templates().join(format!("import-{id}"))
+    }
+
+    /// A folder of the importing user's, empty of what a crash may have left.
+    fn begin_import(&self, id: &TemplateId) -> io::Result<PathBuf> {
+        open_to_pass(self.paths.state(), &self.paths.templates())?;
+        let work = self.import_folder(id);
+        absent_ok(fs::remove_dir_all(&work))?;
+        fs::create_dir(&work)?;
+        fs::set_permissions(&work, Permissions::from_mode(0o700))?;
+        chown(&work, Some(self.import_uid), Some(self.import_uid))?;
+        Ok(work)
+    }
+
+    /// Copies the file to where its owner cannot change it any more, judges it there, converts it.
+    async fn import(&self, spec: &TemplateSpec, work: &Path, act: String) -> Result<()> {
+        let refused = |refusal: Refusal| Error::lasting(act.clone(), refusal);
+        let (source, flat) = (work.join("source"), work.join("flat.qcow2"));
+        self.require_room(fs::metadata(&spec.file).map_or(0, |facts| facts.blocks() * 512))
+            .map_err(refused)?;
+        command::run("cp")
+            .args(["--reflink=auto", "--sparse=always", "--dereference", "--"])
+            .args([&spec.file, &source])
+            .limit(CONVERT_MAX)
+            .output()
+            .await
+            .map_err(|failure| qemu_img::told(act.clone(), failure))?;
+        chown(&source, Some(self.import_uid), None).map_err(|error| Error::passing(act.clone(), error))?;
+        let format = import::examine(&source).map_err(refused)?;
+        let info =
+            self.ask(["info", "--output=json", "-f", format.word()], &source).await.map_err(refused)?;
+        import::judge(&info, spec.size_bytes_max).map_err(refused)?;
+        self.check(format, &source).await.map_err(refused)?;
+        let needed = self.measure(format, &source).await.map_err(refused)?;
+        self.require_room(needed).map_err(refused)?;
+        self.convert(format, &source, &flat, needed)
+            .await
+            .map_err(|failure| qemu_img::told(act.clone(), failure))?;
+        self.publish(&flat, &spec.id).map_err(|error| Error::passing(act, error))
+    }
+
+    /// What a question about an untrusted image is answered with.
+    async fn ask(
+        &self,
+        args: impl IntoIterator<Item = &'static str>,
+        source: &Path,
+    ) -> std::result::Result<Vec<u8>, Refusal> {
+        let bounds = Bounds { uid: self.import_uid, file_bytes_max: 0, time: LOOK_MAX };
+        let run = qemu_img::confined(&bounds).args(args).arg(qemu_img::shown(source));
+        run.output().await.map_err(|failure| Refusal::Unreadable(failure.to_string()))
+    }
+
+    /// Whether an image hangs together: one whose download broke off reads as a disk of zeros.
+    async fn check(&self, format: Format, source: &Path) -> std::result::Result<(), Refusal> {
+        if format != Format::Qcow2 {
+            return Ok(());
+        }
+        let bounds = Bounds { uid: self.import_uid, file_bytes_max: 0, time: CONVERT_MAX };
+        let run = qemu_img::confined(&bounds).args(["check", "--output=json", "-f", format.word()]);
+        match run.arg(qemu_img::shown(source)).output().await {
+            Ok(said) => import::judge_check(&said, source),
+            Err(Failure::Said { .. }) => Err(Refusal::Broken),
+            Err(failure) => Err(Refusal::Unreadable(failure.to_string())),
+        }
+    }
+
+    /// What the flattened image takes at most, in bytes.
+    async fn measure(&self, format: Format, source: &Path) -> std::result::Result<u64, Refusal> {
+        #[derive(Deserialize)]
+        struct Measured {
+            required: u64,
+        }
+        let said = self.ask(["measure", "--output=json", "-O", "qcow2", "-f", format.word()], source).await?;
+        let measured = serde_json::from_slice::<Measured>(&said);
+        measured.map(|it| it.required).map_err(|error| Refusal::Unreadable(error.to_string()))
+    }
+
+    async fn convert(
+        &self,
+        format: Format,
+        source: &Path,
+        flat: &Path,
+        needed: u64,
+    ) -> std::result::Result<Vec<u8>, Failure> {
+        const SLACK: u64 = 64 << 20;
+        let file_bytes_max = needed.saturating_add(SLACK);
+        qemu_img::confined(&Bounds { uid: self.import_uid, file_bytes_max, time: CONVERT_MAX })
+            .args(["convert", "-f", format.word(), "-O", "qcow2", "-o", "compat=1.1"])
+            .args([qemu_img::shown(source), qemu_img::shown(flat)])
+            .output()
+            .await
+    }
+
+    /// The image under its name: root's, for QEMU's users to read.
+    fn publish(&self, flat: &Path, id: &TemplateId) -> io::Result<()> {
+        chown(flat, Some(0), Some(0))?;
+        fs::set_permissions(flat, Permissions::from_mode(0o644))?;
+        File::open(flat)?.sync_all()?;
+        fs::rename(flat, self.paths.template(id))?;
+        sync_folder(&self.paths.templates())
+    }
+
+    fn require_room(&self, needed: u64) -> std::result::Result<(), Refusal> {
+        let free = self.room().map_err(|error| Refusal::Unreadable(error.told()))?;
+        if needed > free { Err(Refusal::NoRoom { needed, free }) } else { Ok(()) }
+    }
+}
+
+/// A removal of what is not there has been done.
+pub fn absent_ok(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

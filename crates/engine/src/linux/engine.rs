@@ -1,0 +1,229 @@
+//! The contract, call by call: each is handed to the part that knows.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
+
+use async_trait::async_trait;
+use deckle_api::ids::{MachineId, TemplateId};
+
+use super::disk::Disks;
+use super::net::Net;
+use super::paths::{Paths, Tag};
+use super::vm::Vms;
+use super::{Settings, acceleration, host, things};
+use crate::Engine;
+use crate::error::{Error, Result};
+use crate::seen::{
+    Acceleration, Capacity, ConsoleChunk, GuestSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, Power,
+    TemplateSeen,
+};
+use crate::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+
+/// This host.
+#[derive(Debug)]
+pub struct Linux {
+    paths: Paths,
+    settings: Settings,
+    net: Net,
+    disks: Disks,
+    vms: RwLock<Arc<Vms>>,
+}
+
+impl Linux {
+    /// This host, with what lies in the settings' state folder. A new folder gets a tag of its own.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        let paths = claim(&settings.state)?;
+        let net = Net::new(paths.clone(), settings.clone());
+        net.start().await?;
+        let found = acceleration::find(&paths, &settings).await;
+        tell(&found);
+        let disks = Disks::new(paths.clone(), &settings);
+        let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
+        Ok(Self { paths, settings, net, disks, vms })
+    }
+
+    /// What `deckle doctor` tells of this host, without a server: nothing is changed.
+    pub async fn examine(settings: &Settings) -> Result<HostSeen> {
+        let tag = read_tag(&settings.state)?.unwrap_or_else(|| Tag::mint(0));
+        let paths = Paths::new(tag, settings.state.clone());
+        let acceleration = acceleration::find(&paths, settings).await;
+        seen(&paths, settings, &Net::new(paths.clone(), settings.clone()), acceleration).await
+    }
+
+    /// Takes back what belongs to no object: the host's packet rules of this installation.
+    pub async fn remove_host_rules(&self) -> Result<()> {
+        self.net.remove_host_rules().await
+    }
+
+    fn vms(&self) -> Arc<Vms> {
+        self.vms.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A first template brings the first kernel that KVM can be tried with.
+    async fn find_acceleration_again(&self) {
+        if *self.vms().acceleration() == Acceleration::Kvm {
+            return;
+        }
+        let found = acceleration::find(&self.paths, &self.settings).await;
+        if found != *self.vms().acceleration() {
+            tell(&found);
+            let vms = Arc::new(Vms::new(self.paths.clone(), found));
+            *self.vms.write().unwrap_or_else(PoisonError::into_inner) = vms;
+        }
+    }
+}
+
+/// Makes a state folder an installation's, if it is not one already.
+fn claim(state: &Path) -> Result<Paths> {
+    let failed =
+        |error: io::Error| Error::lasting(format!("open the state folder {}", state.display()), error);
+    fs::create_dir_all(state).map_err(failed)?;
+    // QEMU's users pass through it to their machines' folders; they read nothing in it.
+    fs::set_permissions(state, fs::Permissions::from_mode(0o711)).map_err(failed)?;
+    let tag = match read_tag(state)? {
+        Some(tag) => tag,
+        None => {
+            let tag = Tag::mint(random());
+            fs::write(state.join("tag"), tag.to_string()).map_err(failed)?;
+            tag
+        }
+    };
+    Ok(Paths::new(tag, state.canonicalize().map_err(failed)?))
+}
+
+fn read_tag(state: &Path) -> Result<Option<Tag>> {
+    let file = state.join("tag");
+    let act = || format!("read {}", file.display());
+    match fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|wrong: &str| Error::lasting(act(), wrong)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::lasting(act(), error)),
+    }
+}
+
+/// 64 bits that differ from one folder to the next.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+fn tell(acceleration: &Acceleration) {
+    match acceleration {
+        Acceleration::Kvm => tracing::info!("guests run under KVM"),
+        Acceleration::Tcg { because } => {
+            tracing::warn!(
+                because,
+                "guests run under TCG, MANY TIMES SLOWER than under KVM; `deckle doctor` says more"
+            );
+        }
+        Acceleration::Pretended => {}
+    }
+}
+
+async fn seen(paths: &Paths, settings: &Settings, net: &Net, acceleration: Acceleration) -> Result<HostSeen> {
+    let mut checks = host::checks(paths, settings, &acceleration).await;
+    checks.extend(net.checks().await);
+    Ok(HostSeen { capacity: Some(host::capacity(paths, settings)?), acceleration, checks })
+}
+
+#[async_trait]
+impl Engine for Linux {
+    async fn look_host(&self) -> Result<HostSeen> {
+        seen(&self.paths, &self.settings, &self.net, self.vms().acceleration().clone()).await
+    }
+
+    async fn look_capacity(&self) -> Result<Option<Capacity>> {
+        host::capacity(&self.paths, &self.settings).map(Some)
+    }
+
+    async fn look_things(&self) -> Result<Vec<HostThing>> {
+        let mut things = things::look(&self.paths)?;
+        things.extend(self.net.look_things().await?);
+        Ok(things)
+    }
+
+    async fn look_template(&self, id: &TemplateId) -> Result<Option<TemplateSeen>> {
+        self.disks.look_template(id).await
+    }
+
+    async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen> {
+        let seen = self.disks.ensure_template(spec).await?;
+        self.find_acceleration_again().await;
+        Ok(seen)
+    }
+
+    async fn remove_template(&self, id: &TemplateId) -> Result<()> {
+        self.disks.remove_template(id).await
+    }
+
+    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen> {
+        self.net.look_network(network).await
+    }
+
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
+        self.net.ensure_network(spec).await
+    }
+
+    async fn remove_network(&self, network: &HostNetwork) -> Result<()> {
+        self.net.remove_network(network).await
+    }
+
+    async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {
+        let disk = self.disks.look_disk(id).await?;
+        let nic = self.net.look_nic(id, network).await?;
+        let public_ip = self.net.look_public_ip(id, network).await?;
+        let (power, agent) = self.vms().look(id).await?;
+        let leased = match power {
+            Power::On { since, .. } => self.net.leased(id, network, since).await?,
+            _ => None,
+        };
+        Ok(MachineSeen { disk, nic, public_ip, power, guest: GuestSeen { leased, agent } })
+    }
+
+    async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
+        self.disks.ensure_disk(spec).await
+    }
+
+    async fn remove_disk(&self, id: &MachineId) -> Result<()> {
+        self.disks.remove_disk(id).await
+    }
+
+    async fn ensure_nic(&self, spec: &NicSpec) -> Result<()> {
+        self.net.ensure_nic(spec).await
+    }
+
+    async fn remove_nic(&self, id: &MachineId, network: &HostNetwork) -> Result<()> {
+        self.net.remove_nic(id, network).await
+    }
+
+    async fn ensure_public_ip(&self, spec: &PublicIpSpec) -> Result<()> {
+        self.net.ensure_public_ip(spec).await
+    }
+
+    async fn remove_public_ip(&self, id: &MachineId, network: &HostNetwork) -> Result<()> {
+        self.net.remove_public_ip(id, network).await
+    }
+
+    async fn power_on(&self, spec: &BootSpec) -> Result<()> {
+        let vms = self.vms();
+        if vms.look(&spec.machine).await?.0 != Power::Off {
+            return Ok(());
+        }
+        let tap = self.net.open_tap(&spec.machine, &spec.nic.network).await?;
+        vms.power_on(spec, tap).await
+    }
+
+    async fn press_power_button(&self, id: &MachineId) -> Result<()> {
+        self.vms().press_power_button(id).await
+    }
+
+    async fn cut_power(&self, id: &MachineId) -> Result<()> {
+        self.vms().cut_power(id).await
+    }
+
+    async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk> {
+        self.vms().read_console(id, from, bytes_max).await
+    }
+}

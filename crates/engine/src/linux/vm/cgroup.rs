@@ -1,0 +1,80 @@
+//! Bounds on what a machine's QEMU takes of the host, where cgroup v2 can set them.
+//!
+//! They are a second fence, not the first: a host without them runs machines all the same.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use deckle_api::ids::MachineId;
+
+/// What QEMU may need beside the guest's own memory: its code, its caches, its threads.
+const OVERHEAD_BYTES: u64 = 512 << 20;
+/// The kernel's unit for a processor's time, in microseconds.
+const PERIOD_US: u64 = 100_000;
+const HIERARCHY: &str = "/sys/fs/cgroup";
+
+/// The installation's part of the cgroup hierarchy.
+#[derive(Debug, Clone)]
+pub struct Cgroups {
+    ours: PathBuf,
+    hierarchy: PathBuf,
+}
+
+impl Cgroups {
+    /// The part that is named for this installation.
+    pub fn new(name: &str) -> Self {
+        Self::under(Path::new(HIERARCHY), name)
+    }
+
+    fn under(hierarchy: &Path, name: &str) -> Self {
+        Self { ours: hierarchy.join(name), hierarchy: hierarchy.to_owned() }
+    }
+
+    /// Whether processor and memory can be bounded here.
+    pub fn usable(&self) -> bool {
+        let offered = fs::read_to_string(self.hierarchy.join("cgroup.controllers")).unwrap_or_default();
+        ["cpu", "memory"].iter().all(|wanted| offered.split_whitespace().any(|it| it == *wanted))
+    }
+
+    /// Puts a machine's process under its bounds. One processor more than the guest's is QEMU's own.
+    pub fn bound(&self, machine: &MachineId, pid: u32, vcpus: u32, ram_bytes: u64) -> io::Result<()> {
+        let group = self.ours.join(machine.as_str());
+        fs::create_dir_all(&group)?;
+        for above in [&self.hierarchy, &self.ours] {
+            fs::write(above.join("cgroup.subtree_control"), "+cpu +memory")?;
+        }
+        fs::write(group.join("memory.max"), (ram_bytes + OVERHEAD_BYTES).to_string())?;
+        let quota_us = (u64::from(vcpus) + 1) * PERIOD_US;
+        fs::write(group.join("cpu.max"), format!("{quota_us} {PERIOD_US}"))?;
+        fs::write(group.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Removes what a machine's process has left.
+    pub fn release(&self, machine: &MachineId) {
+        // An absent group is as it should be, and one that is still busy goes with the next boot.
+        let _ = fs::remove_dir(self.ours.join(machine.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_gets_the_bounds_of_its_machine() {
+        let root = tempfile::tempdir().unwrap();
+        let cgroups = Cgroups::under(root.path(), "deckle-abc");
+        assert!(!cgroups.usable());
+        fs::write(root.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
+        assert!(cgroups.usable());
+
+        let machine = MachineId::mint(1);
+        cgroups.bound(&machine, 42, 2, 1 << 30).unwrap();
+        let group = root.path().join("deckle-abc").join(machine.as_str());
+        let said = |name: &str| fs::read_to_string(group.join(name)).unwrap();
+        assert_eq!(said("memory.max"), "1610612736");
+        assert_eq!(said("cpu.max"), "300000 100000");
+        assert_eq!(said("cgroup.procs"), "42");
+    }
+}

@@ -1,0 +1,171 @@
+//! Virtual machines: one QEMU process each, that outlives the server.
+//!
+//! ```text
+//!            power_on                 the guest shuts down
+//!   Off ───────────────────▶ On ───────────────────────────▶ Halted
+//!    ▲                      │  ▲                                │
+//!    │                 full │  │ room again                     │
+//!    │                      ▼  │                                │
+//!    │                    Stalled                               │
+//!    └──────────── cut_power, kill -9, a crash ─────────────────┘
+//! ```
+//!
+//! **Invariants**: a machine has at most one QEMU, because its disk takes one writer. QEMU runs as the
+//! machine's own user, in its sandbox, with the descriptors of its port and its two sockets and no others.
+//! What is true of a machine is asked of the live process each time.
+
+mod agent;
+pub mod arguments;
+mod cgroup;
+mod console;
+mod lines;
+#[cfg(test)]
+mod peer;
+mod qmp;
+pub mod running;
+mod start;
+
+use std::time::Duration;
+
+use deckle_api::ids::MachineId;
+use serde_json::json;
+
+pub use arguments::SANDBOX;
+pub use cgroup::Cgroups;
+pub use start::QEMU;
+
+use super::disk::free_bytes;
+use super::folder::Folder;
+use super::paths::Paths;
+use crate::error::{Error, Result};
+use crate::seen::{Acceleration, AgentSeen, ConsoleChunk, Power};
+use lines::Broken;
+use qmp::{ANSWER_MAX, Qmp, RunState};
+use running::Running;
+
+/// How long a QEMU that does not talk may take to be gone, before it is taken for one that hangs.
+const ENDS_MAX: Duration = Duration::from_secs(1);
+/// Free bytes from which on a guest that waits for room goes on.
+const ROOM_TO_GO_ON: u64 = 64 << 20;
+
+/// The virtual machines of an installation.
+#[derive(Debug)]
+pub struct Vms {
+    paths: Paths,
+    acceleration: Acceleration,
+    cgroups: Cgroups,
+}
+
+impl Vms {
+    /// Those that lie at `paths`, to be run as the probe has found.
+    pub fn new(paths: Paths, acceleration: Acceleration) -> Self {
+        let cgroups = Cgroups::new(paths.namespace_prefix().trim_end_matches('-'));
+        Self { paths, acceleration, cgroups }
+    }
+
+    /// How guests run.
+    pub fn acceleration(&self) -> &Acceleration {
+        &self.acceleration
+    }
+
+    /// A machine's power and its agent. A guest that waits for room is sent on its way when there is some.
+    pub async fn look(&self, machine: &MachineId) -> Result<(Power, AgentSeen)> {
+        let folder = Folder::of(&self.paths, machine);
+        for log in [folder.serial_log(), folder.qemu_log()] {
+            if let Err(error) = console::trim(&log) {
+                tracing::warn!(machine.id = %machine, %error, "a log cannot be trimmed");
+            }
+        }
+        let Some(running) = Running::find(&folder) else { return Ok((Power::Off, AgentSeen::Absent)) };
+        match self.ask(&folder, &running).await {
+            Ok(seen) => Ok(seen),
+            // A process that hangs up is ending; it holds its disk a moment longer.
+            Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok((Power::Off, AgentSeen::Absent)),
+            Err(error) => Err(Error::passing(format!("ask QEMU how {machine} is"), error)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        folder: &Folder,
+        running: &Running,
+    ) -> std::result::Result<(Power, AgentSeen), Broken> {
+        let Running { boot, since, .. } = *running;
+        let mut qmp = Qmp::open(&folder.qmp(), ANSWER_MAX).await?;
+        let mut state = qmp.run_state().await?;
+        if state == RunState::IoError && free_bytes(folder.path())? >= ROOM_TO_GO_ON {
+            qmp.ask("cont", json!({})).await?;
+            state = qmp.run_state().await?;
+        }
+        match state {
+            RunState::Shutdown | RunState::InternalError => Ok((Power::Halted { boot }, AgentSeen::Absent)),
+            RunState::IoError => Ok((Power::Stalled { boot }, AgentSeen::Absent)),
+            RunState::Running => {
+                let open = qmp.is_open("agent").await?;
+                let agent = if open { agent::look(&folder.agent(), sync()).await } else { AgentSeen::Absent };
+                Ok((Power::On { boot, since }, agent))
+            }
+        }
+    }
+
+    /// Asks the guest to shut down; a machine that is off has nothing to ask.
+    pub async fn press_power_button(&self, machine: &MachineId) -> Result<()> {
+        let folder = Folder::of(&self.paths, machine);
+        if Running::find(&folder).is_none() {
+            return Ok(());
+        }
+        let pressed =
+            async { Qmp::open(&folder.qmp(), ANSWER_MAX).await?.ask("system_powerdown", json!({})).await };
+        let act = || format!("press the power button of {machine}");
+        pressed.await.map(|_| ()).map_err(|error| Error::passing(act(), error))
+    }
+
+    /// Cuts a machine's power. When it returns, the process is gone.
+    pub async fn cut_power(&self, machine: &MachineId) -> Result<()> {
+        let folder = Folder::of(&self.paths, machine);
+        while let Some(running) = Running::find_anyhow(&folder) {
+            let act = || format!("cut the power of {machine}");
+            running.end(&folder).await.map_err(|error| Error::passing(act(), error))?;
+        }
+        self.cgroups.release(machine);
+        Ok(())
+    }
+
+    /// A piece of a machine's serial log.
+    pub async fn read_console(
+        &self,
+        machine: &MachineId,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<ConsoleChunk> {
+        let log = Folder::of(&self.paths, machine).serial_log();
+        let chunk = console::trim(&log).and_then(|()| console::read(&log, from, bytes_max));
+        chunk.map_err(|error| Error::passing(format!("read the serial log of {machine}"), error))
+    }
+}
+
+/// A number that an earlier caller of an agent has not used.
+fn sync() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(1, |since| since.subsec_nanos() ^ since.as_secs() as u32) & 0x7fff_ffff
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::specs::{BootSpec, HostNetwork, Mac, NicSpec, SeedSpec};
+
+    /// What a machine is started with in tests.
+    pub(crate) fn boot_spec(boot: u64) -> BootSpec {
+        let machine = MachineId::mint(1);
+        let nic = NicSpec {
+            machine: machine.clone(),
+            network: HostNetwork::Own(machine.clone()),
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            ip: "10.64.0.10".parse().unwrap(),
+            names: Vec::new(),
+        };
+        let seed = SeedSpec { hostname: "one".into(), authorized_keys: Vec::new(), startup_script: None };
+        BootSpec { machine, boot, vcpus: 2, ram_bytes: 1 << 30, nic, seed }
+    }
+}

@@ -1,0 +1,162 @@
+//! A machine's QEMU, found by looking: a note of its start, and the live process that it tells of.
+//!
+//! **Invariant**: the note is a hint, the process is the truth. A note without a live process means *off*;
+//! a process without a right note is found by its user and its command line.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use deckle_api::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::lines::Broken;
+use super::qmp::{ANSWER_MAX, Qmp};
+use crate::linux::disk::absent_ok;
+use crate::linux::folder::Folder;
+use crate::linux::process::{Process, host_boot};
+
+/// The note of a machine's last start, written before QEMU is, and again when its number is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// The number that the boot was given.
+    pub boot: u64,
+    /// When it was started.
+    pub since: Timestamp,
+    /// The host's own boot: process numbers mean nothing in another one.
+    pub host_boot: String,
+    /// The process; none between the two writes.
+    pub process: Option<Process>,
+}
+
+impl RunFile {
+    /// The note of a start that is about to be made.
+    pub fn new(boot: u64) -> Self {
+        Self { boot, since: Timestamp::of_system_clock(), host_boot: host_boot(), process: None }
+    }
+
+    /// The note in a folder; one that cannot be read is none.
+    pub fn read(folder: &Folder) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.run_file()).ok()?).ok()
+    }
+
+    /// Writes the note: root's alone.
+    pub fn write(&self, folder: &Folder) -> io::Result<()> {
+        folder.write(&folder.run_file(), &serde_json::to_vec(self)?, 0)
+    }
+}
+
+/// A QEMU that lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The number that the boot was given.
+    pub boot: u64,
+    /// When it was started.
+    pub since: Timestamp,
+    /// The process.
+    pub process: Process,
+}
+
+impl Running {
+    /// The QEMU of a machine, by its note.
+    pub fn find(folder: &Folder) -> Option<Self> {
+        let note = RunFile::read(folder)?;
+        match note.process {
+            // Not by its command line: a process that is ending has lost that before it lets go of its disk.
+            Some(process) => {
+                let lives = note.host_boot == host_boot() && process.lives();
+                lives.then_some(Self { boot: note.boot, since: note.since, process })
+            }
+            None => Self::search(folder),
+        }
+    }
+
+    /// The same, and by its command line where the note tells of none: dearer, and sure.
+    pub fn find_anyhow(folder: &Folder) -> Option<Self> {
+        Self::find(folder).or_else(|| Self::search(folder))
+    }
+
+    fn search(folder: &Folder) -> Option<Self> {
+        let uid = folder.owner().ok()??;
+        let process = Process::all(Some(uid), &mark(folder)).into_iter().next()?;
+        let note = RunFile::read(folder);
+        let (boot, since) = note.map_or((0, Timestamp(0)), |note| (note.boot, note.since));
+        Some(Self { boot, since, process })
+    }
+
+    /// Makes the disk larger under the guest.
+    pub async fn grow_disk(&self, folder: &Folder, size_bytes: u64) -> Result<(), Broken> {
+        let mut qmp = Qmp::open(&folder.qmp(), ANSWER_MAX).await?;
+        qmp.ask("block_resize", json!({ "node-name": "disk", "size": size_bytes })).await?;
+        Ok(())
+    }
+
+    /// Ends it: by a word, so that QEMU closes its files, and by force where it does not hear.
+    pub async fn end(&self, folder: &Folder) -> io::Result<()> {
+        const OBEYS_MAX: Duration = Duration::from_secs(5);
+        const DIES_MAX: Duration = Duration::from_secs(20);
+        if let Ok(mut qmp) = Qmp::open(&folder.qmp(), ANSWER_MAX).await {
+            // QEMU may be gone before its answer is.
+            let _ = qmp.ask("quit", json!({})).await;
+            if self.process.wait(OBEYS_MAX).await.is_ok() {
+                return clear(folder);
+            }
+        }
+        self.process.kill(DIES_MAX).await?;
+        clear(folder)
+    }
+}
+
+/// Removes what only a live QEMU needs.
+pub fn clear(folder: &Folder) -> io::Result<()> {
+    for file in [folder.qmp(), folder.agent(), folder.run_file()] {
+        absent_ok(fs::remove_file(file))?;
+    }
+    Ok(())
+}
+
+/// What stands in the command line of a machine's QEMU, and in no other's.
+pub fn mark(folder: &Folder) -> String {
+    folder.disk().display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::paths::{Paths, Tag};
+    use deckle_api::ids::MachineId;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let state = tempfile::tempdir().unwrap();
+        let folder = Folder::of(&Paths::new(Tag::mint(1), state.path().into()), &MachineId::mint(1));
+        fs::create_dir_all(folder.path()).unwrap();
+        (state, folder)
+    }
+
+    #[test]
+    fn a_note_comes_back_as_it_was_written() {
+        let (_state, folder) = folder();
+        let process = Some(Process { pid: 7, started: 9 });
+        let note = RunFile { process, since: Timestamp(1_000), ..RunFile::new(3) };
+        note.write(&folder).unwrap();
+        assert_eq!(RunFile::read(&folder), Some(note));
+    }
+
+    #[test]
+    fn a_note_of_a_process_that_is_gone_means_off() {
+        let (_state, folder) = folder();
+        assert_eq!(Running::find(&folder), None);
+        let alive = Process::of_pid(std::process::id()).unwrap();
+        let note = |process, host_boot| RunFile { process: Some(process), host_boot, ..RunFile::new(3) };
+        note(alive, host_boot()).write(&folder).unwrap();
+        assert_eq!(Running::find(&folder).unwrap().boot, 3);
+        note(alive, "another boot".into()).write(&folder).unwrap();
+        assert_eq!(Running::find(&folder), None);
+        note(Process { started: alive.started + 1, ..alive }, host_boot()).write(&folder).unwrap();
+        assert_eq!(Running::find(&folder), None);
+        assert_eq!(Running::find_anyhow(&folder), None);
+        fs::write(folder.run_file(), "torn").unwrap();
+        assert_eq!(Running::find(&folder), None);
+    }
+}

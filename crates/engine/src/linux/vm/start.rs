@@ -1,0 +1,172 @@
+//! Starting a machine's QEMU.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::process::Child;
+use tokio::time::{Instant, sleep};
+
+use super::arguments::{self, Descriptors};
+use super::lines::Broken;
+use super::qmp::Qmp;
+use super::running::{RunFile, Running, clear};
+use super::{Vms, console};
+use crate::error::{Error, Result};
+use crate::linux::acceleration;
+use crate::linux::command;
+use crate::linux::disk::{absent_ok, header};
+use crate::linux::folder::Folder;
+use crate::linux::process::Process;
+use crate::linux::seed;
+use crate::specs::BootSpec;
+
+/// The program.
+pub const QEMU: &str = "qemu-system-x86_64";
+/// How long QEMU may take from its start to its first answer.
+const START_MAX: Duration = Duration::from_secs(30);
+
+impl Vms {
+    /// Starts a machine on its disk and that port, unless its QEMU lives.
+    pub async fn power_on(&self, spec: &BootSpec, tap: OwnedFd) -> Result<()> {
+        let machine = &spec.machine;
+        let folder = Folder::of(&self.paths, machine);
+        if Running::find_anyhow(&folder).is_some() {
+            return Ok(());
+        }
+        let act = || format!("start QEMU for {machine}");
+        let uid = folder.owner().map_err(|error| Error::passing(act(), error))?;
+        let uid = uid.ok_or_else(|| Error::lasting(act(), "its disk is missing"))?;
+        let child = self.launch(spec, &folder, uid, tap).map_err(|error| error.told(act()))?;
+        let Some(process) = child.id().and_then(Process::of_pid) else {
+            return Err(Error::passing(act(), last_words(&folder)));
+        };
+        let started = self.settle(spec, &folder, process).await;
+        // The child is ours to bury, whenever it ends: until then nobody waits for it.
+        tokio::spawn(bury(child));
+        if let Err(error) = started {
+            let words = last_words(&folder);
+            let ended = process.kill(START_MAX).await.and_then(|()| clear(&folder));
+            tracing::debug!(machine.id = %machine, ?ended, %error, "QEMU did not start");
+            return Err(Error::passing(act(), words));
+        }
+        Ok(())
+    }
+
+    /// Everything up to the live process.
+    fn launch(
+        &self,
+        spec: &BootSpec,
+        folder: &Folder,
+        uid: u32,
+        tap: OwnedFd,
+    ) -> std::result::Result<Child, Trouble> {
+        let (header, _) = header::read(&folder.disk()).map_err(Trouble::disk)?;
+        let header = header.ok_or(Trouble::Lasting("its disk is not qcow2 any more".into()))?;
+        let image = seed::image(spec).map_err(|error| Trouble::Lasting(error.into()))?;
+        folder.write(&folder.seed(), &image, uid)?;
+        console::ensure(&folder.serial_log(), uid)?;
+        let (qmp, agent) = (listen(&folder.qmp())?, listen(&folder.agent())?);
+        let descriptors =
+            Descriptors { tap: tap.as_raw_fd(), qmp: qmp.as_raw_fd(), agent: agent.as_raw_fd() };
+        let line = arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
+        RunFile::new(spec.boot).write(folder)?;
+        let gid = acceleration::group(&self.acceleration, uid);
+        command::run(QEMU)
+            .args(line)
+            .as_user(uid, gid)
+            .launch(own_words(folder)?, &[tap, qmp, agent])
+            .map_err(|failure| Trouble::Passing(failure.into()))
+    }
+
+    /// Notes the process, bounds it, and waits until it answers.
+    async fn settle(
+        &self,
+        spec: &BootSpec,
+        folder: &Folder,
+        process: Process,
+    ) -> std::result::Result<(), Broken> {
+        let note = RunFile::read(folder).unwrap_or_else(|| RunFile::new(spec.boot));
+        RunFile { process: Some(process), ..note }.write(folder)?;
+        if self.cgroups.usable()
+            && let Err(error) = self.cgroups.bound(&spec.machine, process.pid, spec.vcpus, spec.ram_bytes)
+        {
+            tracing::warn!(machine.id = %spec.machine, %error, "no cgroup bounds");
+        }
+        let (socket, deadline) = (folder.qmp(), Instant::now() + START_MAX);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let opened = tokio::select! {
+                opened = Qmp::open(&socket, left) => opened,
+                ended = process.wait(left) => Err(ended.err().map_or(Broken::TooLate, Broken::Socket)),
+            };
+            match opened {
+                Ok(_) => return Ok(()),
+                Err(error) if !process.lives() || Instant::now() >= deadline => return Err(error),
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+/// A socket that QEMU listens on and root alone can call: made here, because the folder is not QEMU's.
+fn listen(socket: &Path) -> io::Result<OwnedFd> {
+    absent_ok(fs::remove_file(socket))?;
+    let listener = UnixListener::bind(socket)?;
+    fs::set_permissions(socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener.into())
+}
+
+/// Where QEMU's own words go, begun anew with each start.
+fn own_words(folder: &Folder) -> io::Result<File> {
+    absent_ok(fs::remove_file(folder.qemu_log()))?;
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(folder.qemu_log())
+}
+
+/// The end of what QEMU said before it ended.
+fn last_words(folder: &Folder) -> String {
+    const SHOWN: usize = 500;
+    let bytes = fs::read(folder.qemu_log()).unwrap_or_default();
+    let text =
+        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).trim().replace('\n', "; ");
+    if text.is_empty() { "it ended, or did not answer, without a word".to_owned() } else { text }
+}
+
+async fn bury(mut child: Child) {
+    let _ = child.wait().await;
+}
+
+/// Why a start did not come as far as a process.
+enum Trouble {
+    Lasting(Box<dyn std::error::Error + Send + Sync>),
+    Passing(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Trouble {
+    fn disk(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Lasting("its disk is missing".into()),
+            _ => error.into(),
+        }
+    }
+
+    fn told(self, act: String) -> Error {
+        match self {
+            Self::Lasting(source) => Error::lasting(act, source),
+            Self::Passing(source) => Error::passing(act, source),
+        }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull => Self::Lasting(error.into()),
+            _ => Self::Passing(error.into()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Templates, disks and machines, with real `qemu-img` and real QEMU.
+
+mod acceleration;
+mod disks;
+mod place;
+mod power;
+mod small_guest;
