@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod broken_host;
+mod dump;
 mod events;
+mod hooked;
 mod idempotency;
 mod lists;
 mod machines;
