@@ -63,6 +63,7 @@ pub async fn start(start: Start) -> Result<App> {
         clock: start.clock,
         catalogue: start.catalogue,
         regions,
+        patience: crate::patience::Patience::default(),
         running: crate::idempotency::Running::default(),
     });
     os_templates::service::clear_unready(&app).await?;

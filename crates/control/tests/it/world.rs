@@ -83,7 +83,7 @@ pub struct World {
     pub team: Team,
     router: Router,
     admin: Router,
-    hooked: Arc<Hooked>,
+    pub hooked: Arc<Hooked>,
     statements: Arc<Statements>,
     looked_at: Mutex<BTreeSet<String>>,
     config: Config,

@@ -82,6 +82,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         intent: Text(if start { Intent::On } else { Intent::Off }),
         settled: false,
         boots_wanted: start.into(),
+        ready_boot: None,
         disk_made: false,
         placed: false,
         shown_state: Text(MachineState::Provisioning),
