@@ -28,6 +28,22 @@ async fn a_start_while_a_failed_create_is_cleared_away_finds_its_disk_or_makes_i
     }
 }
 
+#[tokio::test]
+async fn a_visit_that_panics_is_made_again() {
+    let world = World::new().await;
+    let id = world.create(json!({})).await;
+    let panics = std::sync::atomic::AtomicBool::new(true);
+    world.hooked.hook(Some(std::sync::Arc::new(move |_| {
+        assert!(!panics.swap(false, std::sync::atomic::Ordering::SeqCst), "a test lets the visit panic");
+        Box::pin(async {})
+    })));
+    let app = world.app.clone();
+    let visit = tokio::spawn(async move { deckle_control::reconciler::visit_next(&app).await });
+    assert!(visit.await.unwrap_err().is_panic());
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("ready".into(), "create done".into()));
+}
+
 /// Each order, in the middle of each call of each other one.
 #[tokio::test]
 async fn an_order_in_the_middle_of_a_visit_reaches_its_end() {
