@@ -6,3 +6,5 @@ mod orders;
 mod races;
 mod sweep;
 mod vain;
+
+pub use orders::order;
