@@ -12,11 +12,11 @@ use sea_orm::ConnectionTrait;
 
 pub use create::create;
 
+use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
-use super::{placement, views};
+use super::views;
 use crate::app::App;
-use crate::catalogue::Type;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
@@ -230,16 +230,14 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
-/// Why a machine of a type could not be started on a region's host now, if it could not.
-pub async fn short_of(
-    app: &App,
-    store: &impl ConnectionTrait,
-    machine_type: &Type,
-    region: &str,
-) -> Result<Option<String>> {
-    let capacity = app.engine(region)?.look_capacity().await;
-    let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
-    let Some(capacity) = capacity else { return Ok(None) };
-    let taken = placement::Taken::by(&app.catalogue, &store::placed(store).await?);
-    Ok(placement::short_of(machine_type, &capacity, taken))
+/// The room that is left in each region.
+pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
+    let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);
+    let mut rooms = Vec::with_capacity(app.regions.len());
+    for (region, engine) in &app.regions {
+        let capacity = engine.look_capacity().await;
+        let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
+        rooms.push((region.clone(), Room { capacity, taken }));
+    }
+    Ok(rooms)
 }

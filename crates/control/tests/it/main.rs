@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken_host;
+mod drift;
 mod dump;
 mod events;
 mod hooked;
@@ -10,6 +11,7 @@ mod lists;
 mod machines;
 mod manners;
 mod networks;
+mod rooms;
 mod teams;
 mod templates;
 mod world;

@@ -5,7 +5,7 @@ use deckle_engine::specs::{BootSpec, DiskSpec, NetworkSpec, NicSpec, PublicIpSpe
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
-use super::super::placement::{self, Taken};
+use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
 use super::super::store;
 use super::{OWN_NETWORK, Visit};
@@ -182,8 +182,7 @@ impl Visit<'_> {
             return Ok(Ok(Next::Now));
         }
         let taken = Taken::by(&app.catalogue, &store::placed(&*tx).await?);
-        if let Some(short) = capacity.and_then(|capacity| placement::short_of(machine_type, &capacity, taken))
-        {
+        if let Some(short) = (Room { capacity, taken }).short_of(machine_type) {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
         }
         let mut changes = store::changes(row);

@@ -69,7 +69,7 @@ CREATE TABLE os_templates (
     operating_system_label TEXT NOT NULL,
     has_agent BOOLEAN NOT NULL,
     size_bytes BIGINT NOT NULL,
-    ready BOOLEAN NOT NULL,               -- false while its image is being taken in
+    ready BOOLEAN NOT NULL,               -- false while its image is being taken in, and once it is removed
     dt_created BIGINT NOT NULL,
     dt_deleted BIGINT
 );

@@ -155,7 +155,7 @@ async fn a_member_reads_and_does_not_write() {
 #[tokio::test]
 async fn scopes_are_enforced_on_every_operation() {
     let world = World::new().await;
-    let ids = filled(&world).await;
+    filled(&world).await;
     let network = ["private-networks"];
     let vm = ["machines", "machine-events", "startup-scripts"];
     for scope in ["read:all", "write:all", "read:vm", "write:vm", "read:network", "write:network"] {
@@ -179,7 +179,6 @@ async fn scopes_are_enforced_on_every_operation() {
             }
         }
     }
-    let _ = ids;
     assert_eq!(world.call("GET /v1/machines", Value::Null).await.body["items"].as_array().unwrap().len(), 1);
 }
 
