@@ -333,3 +333,6 @@ pub fn shown_when_ordered(order: MachineEventName, before: MachineState) -> Mach
         _ => before,
     }
 }
+
+#[cfg(test)]
+mod tests;
