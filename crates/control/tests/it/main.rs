@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod broken_host;
+mod contract;
 mod drift;
 mod dump;
 mod events;

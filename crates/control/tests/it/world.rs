@@ -31,6 +31,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::contract;
 use crate::dump::{event_line, lines, machine_line, network_line, numbered};
 use crate::hooked::Hooked;
 
