@@ -70,12 +70,22 @@ fn a_server_killed_at_any_moment_ends_every_event_and_loses_nothing() {
     for round in 0..rounds {
         let orders: Vec<_> =
             places.iter().map(|place| order(&mut random, place, &network, &format!("{seed}-{round}"))).collect();
-        println!("round {round}: {orders:?}");
+        println!("round {round}: {}", told(&orders));
         give(&mut world, &mut random, &orders, &mut places);
         all_is_as_ordered(&world, &places, &steady);
         assert_eq!(boot_of(&guest), boot, "the steady guest was disturbed");
     }
     world.end();
+}
+
+fn told(orders: &[Order]) -> String {
+    let words = orders.iter().map(|order| match order {
+        Order::Create { wanted, .. } => format!("create {wanted}"),
+        Order::Start(machine) => format!("start {machine}"),
+        Order::Stop(machine) => format!("stop {machine}"),
+        Order::Delete(machine) => format!("delete {machine}"),
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -90,11 +100,11 @@ fn boot_of(guest: &Guest) -> String {
 fn order(random: &mut Random, place: &Place, network: &str, round: &str) -> Order {
     let Some(machine) = place.machine.clone() else {
         let (alone, public, start) = (random.coin(), random.coin(), random.below(4) != 0);
-        let more = json!({
-            "networkId": if alone { Value::Null } else { json!(network) },
-            "publicIpType": if public { "dynamic" } else { "none" },
-            "startOnCreate": start,
-        });
+        let public_ip_type = if public { "dynamic" } else { "none" };
+        let mut more = json!({"publicIpType": public_ip_type, "startOnCreate": start});
+        if !alone {
+            more["networkId"] = json!(network);
+        }
         let key = format!("{round}-{:x}", random.next());
         return Order::Create { key, wanted: wanted("busy", more) };
     };
