@@ -33,7 +33,7 @@ async fn availability(
             format!("the region {region} does not offer {}", machine_type.label),
         ));
     }
-    let short = machines::service::short_of(&app, app.store.read(), machine_type, &region).await?;
+    let short = machines::service::room(&app, app.store.read(), &region).await?.short_of(machine_type);
     show(MachineAvailability { available: short.is_none() })
 }
 

@@ -47,6 +47,7 @@ pub mod service {
     use sea_orm::ConnectionTrait;
 
     use super::*;
+    use crate::catalogue::Type;
     use crate::error::{Error, Result};
     use crate::store::{Cursors, Text};
     use crate::{machines, names};
@@ -70,18 +71,17 @@ pub mod service {
 
     /// All machine types, and whether there is room for one somewhere.
     async fn machine_types(app: &App) -> Result<Vec<AvailableMachineType>> {
-        let mut found = Vec::with_capacity(app.catalogue.types().len());
-        for machine_type in app.catalogue.types() {
-            let mut is_available = false;
-            for region in app.regions.keys().filter(|region| machine_type.is_in(region)) {
-                is_available = is_available
-                    || machines::service::short_of(app, app.store.read(), machine_type, region)
-                        .await?
-                        .is_none();
-            }
-            found.push(AvailableMachineType { machine_type_label: machine_type.label.clone(), is_available });
+        let mut rooms = Vec::with_capacity(app.regions.len());
+        for region in app.regions.keys() {
+            rooms.push((region, machines::service::room(app, app.store.read(), region).await?));
         }
-        Ok(found)
+        let shown = |machine_type: &Type| AvailableMachineType {
+            machine_type_label: machine_type.label.clone(),
+            is_available: rooms
+                .iter()
+                .any(|(region, room)| machine_type.is_in(region) && room.short_of(machine_type).is_none()),
+        };
+        Ok(app.catalogue.types().iter().map(shown).collect())
     }
 
     /// A template that machines can be made from, named by a request's `templateId`.

@@ -2,6 +2,8 @@
 
 mod create;
 
+use std::collections::BTreeMap;
+
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
 use deckle_api::machine_events::MachineEventName;
@@ -12,11 +14,12 @@ use sea_orm::ConnectionTrait;
 
 pub use create::create;
 
+pub use super::placement::Room;
+use super::placement::Taken;
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
-use super::{placement, views};
+use super::views;
 use crate::app::App;
-use crate::catalogue::Type;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
@@ -220,9 +223,16 @@ pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId
     Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
 }
 
-/// The machines that a script is assigned to.
-pub async fn with_script(store: &impl ConnectionTrait, script: &StartupScriptId) -> Result<Vec<MachineId>> {
-    Ok(store::with_script(store, script).await?)
+/// The machines that each of some scripts is assigned to.
+pub async fn with_scripts(
+    store: &impl ConnectionTrait,
+    scripts: &[StartupScriptId],
+) -> Result<BTreeMap<StartupScriptId, Vec<MachineId>>> {
+    let mut machines: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (script, machine) in store::with_scripts(store, scripts).await? {
+        machines.entry(script).or_default().push(machine);
+    }
+    Ok(machines)
 }
 
 /// The machines that are not deleted.
@@ -230,16 +240,13 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
-/// Why a machine of a type could not be started on a region's host now, if it could not.
-pub async fn short_of(
-    app: &App,
-    store: &impl ConnectionTrait,
-    machine_type: &Type,
-    region: &str,
-) -> Result<Option<String>> {
+/// What there is room for on a region's host now.
+pub async fn room(app: &App, store: &impl ConnectionTrait, region: &str) -> Result<Room> {
     let capacity = app.engine(region)?.look_capacity().await;
     let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
-    let Some(capacity) = capacity else { return Ok(None) };
-    let taken = placement::Taken::by(&app.catalogue, &store::placed(store).await?);
-    Ok(placement::short_of(machine_type, &capacity, taken))
+    let taken = match capacity {
+        Some(_) => Taken::by(&app.catalogue, &store::placed(store).await?),
+        None => Taken::default(),
+    };
+    Ok(Room { capacity, taken })
 }

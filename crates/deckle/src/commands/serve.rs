@@ -40,7 +40,7 @@ const LOCK_MAX: Duration = Duration::from_secs(2);
 /// Serves the API.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The settings; without a file each has its default
+    /// The settings [default: the file that DECKLE_CONFIG names; without one each has its default]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where all state lies [default: /var/lib/deckle, or ~/.local/state/deckle without root]
@@ -151,9 +151,11 @@ impl Serve {
     }
 }
 
-/// The settings of a file, or the defaults, for a server with that state folder.
-pub fn config(file: Option<&Path>, state: &Path) -> Result<Config> {
-    let mut config = match file {
+/// The settings of the file asked for, else of the one that `DECKLE_CONFIG` names, else the defaults, for a
+/// server with that state folder.
+pub fn config(asked: Option<&Path>, state: &Path) -> Result<Config> {
+    let named = state_folder::given("DECKLE_CONFIG").map(PathBuf::from);
+    let mut config = match asked.or(named.as_deref()) {
         Some(file) => {
             let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
             Config::read(&text).with_context(|| format!("read {}", file.display()))?
@@ -181,7 +183,7 @@ fn begin_log() {
 ///
 /// A killed server's lock may outlive it for a moment: a program that it was about to start has the open
 /// file until it is that program.
-async fn lock(state: &Path) -> Result<File> {
+pub async fn lock(state: &Path) -> Result<File> {
     fs::create_dir_all(state).with_context(|| format!("make the state folder {}", state.display()))?;
     fs::set_permissions(state, fs::Permissions::from_mode(0o711))?;
     let file = File::create(state.join("lock")).context("open the lock of the state folder")?;

@@ -5,6 +5,7 @@
 //! machines outlive the server.
 
 pub mod acceleration;
+mod clear;
 pub mod command;
 pub mod disk;
 mod engine;

@@ -163,7 +163,7 @@ impl Visit<'_> {
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
         }
-        if let Some(short) = service::short_of(app, &*tx, machine_type, &row.region).await? {
+        if let Some(short) = service::room(app, &*tx, &row.region).await?.short_of(machine_type) {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
         }
         let mut changes = store::changes(row);
