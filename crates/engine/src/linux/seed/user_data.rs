@@ -1,21 +1,28 @@
-//! cloud-init's part of the seed: a configuration, and the startup script with what runs it.
+//! cloud-init's part of the seed, as tried with the Debian template: a configuration, and what ends a boot.
+//!
+//! The startup script is not in it: cloud-init keeps what it was given, and would run an old script for
+//! ever. What ends a boot takes the script from the seed's plain files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::{hostname, keys};
-use crate::specs::{LOGIN, SeedSpec, StartupScriptSpec};
+use crate::specs::{LOGIN, SeedSpec};
 
 /// Stands in no base64 text, and so in no part.
 const BOUNDARY: &str = "==deckle==";
+
+/// What the guest does before its SSH server starts, called with the keys.
+const FORGET_KEYS: &str = include_str!("../../../../../images/debian-12/seed/forget-keys.sh");
+/// What the guest does at the end of each boot.
+const STARTUP: &str = include_str!("../../../../../images/debian-12/seed/startup.sh");
 
 /// The whole text: MIME parts, each in base64.
 pub fn text(seed: &SeedSpec) -> String {
     let mut text = format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n");
     text.push_str(&part("cloud-config", "deckle.cfg", &cloud_config(seed)));
-    // Also without a script: cloud-init keeps such a part on the disk, and would run an old one for ever.
-    text.push_str(&part("x-shellscript-per-boot", "deckle-startup", &startup(seed)));
+    text.push_str(&part("x-shellscript-per-boot", "deckle-startup", STARTUP));
     text + &format!("--{BOUNDARY}--\n")
 }
 
@@ -29,65 +36,26 @@ fn part(kind: &str, name: &str, content: &str) -> String {
 
 /// JSON is YAML.
 fn cloud_config(seed: &SeedSpec) -> String {
+    let keys = keys(seed);
     let user = json!({
         "name": LOGIN,
+        "gecos": LOGIN,
         "shell": "/bin/bash",
         "sudo": "ALL=(ALL) NOPASSWD:ALL",
         "lock_passwd": true,
-        "ssh_authorized_keys": keys(seed),
+        "ssh_authorized_keys": keys,
     });
+    let forget: Vec<&str> =
+        ["sh", "-c", FORGET_KEYS, "deckle"].into_iter().chain(keys.iter().map(String::as_str)).collect();
     let config = json!({
         "hostname": hostname(seed),
         "preserve_hostname": false,
+        "manage_etc_hosts": true,
         "ssh_deletekeys": false,
         "users": [user],
+        "bootcmd": [forget],
     });
     format!("#cloud-config\n{config:#}\n")
-}
-
-/// What root runs at the end of each boot.
-fn startup(seed: &SeedSpec) -> String {
-    let mut text =
-        "#!/bin/sh\n# Written by Deckle at each boot.\numask 077\nmkdir -p /var/lib/deckle\n".to_owned();
-    text.push_str(&take_keys(seed));
-    if let Some(script) = &seed.startup_script {
-        text.push_str(&run_script(script));
-    }
-    text
-}
-
-/// Takes away the keys of the last seed that are not in this one: cloud-init only ever adds. Keys that
-/// users added themselves stay.
-fn take_keys(seed: &SeedSpec) -> String {
-    let encoded = base64_lines(&keys(seed).iter().map(|key| format!("{key}\n")).collect::<String>());
-    format!(
-        "keys=/home/{LOGIN}/.ssh/authorized_keys\nlast=/var/lib/deckle/authorized-keys\n\
-         base64 -d > \"$last.new\" <<'END'\n{encoded}\nEND\n\
-         if [ -s \"$last\" ] && [ -f \"$keys\" ]; then\n\
-         \x20   {{ grep -vxFf \"$last\" \"$keys\"; cat \"$last.new\"; }} > \"$last.all\"\n\
-         \x20   cat \"$last.all\" > \"$keys\"\n\
-         fi\nmv \"$last.new\" \"$last\"\n"
-    )
-}
-
-/// Runs the user's script, with its words in a log and on the console.
-///
-/// A script that is to run once is marked before it runs: a power cut in its middle does not run it twice.
-fn run_script(script: &StartupScriptSpec) -> String {
-    let once = match script.once {
-        true => format!(
-            "marker=/var/lib/deckle/once-{}\n[ ! -e \"$marker\" ] || exit 0\n: > \"$marker\"\n",
-            script.id
-        ),
-        false => String::new(),
-    };
-    let encoded = base64_lines(&script.script);
-    format!(
-        "{once}script=/var/lib/deckle/startup-script\nlog=/var/log/startup-script-output.log\n\
-         base64 -d > \"$script\" <<'END'\n{encoded}\nEND\n\
-         chmod 700 \"$script\"\n: > \"$log\"\numask 022\ncd /root\n\
-         \"$script\" 2>&1 | tee -a \"$log\" > /dev/console\n"
-    )
 }
 
 fn base64_lines(text: &str) -> String {
@@ -99,13 +67,18 @@ fn base64_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::path::Path;
 
-    fn seed(once: bool) -> SeedSpec {
+    use super::*;
+    use crate::linux::command::run;
+    use crate::specs::StartupScriptSpec;
+
+    fn seed(keys: &[&str]) -> SeedSpec {
         let script = format!("#!/bin/sh\n{}\nEND\n--==deckle==--\n", "echo long line ".repeat(20));
-        let script = StartupScriptSpec { id: "sc1".parse().unwrap(), script, once };
-        let key = "ssh-rsa AAAA \"}]\u{7f}\nusers: [root]".to_owned();
-        SeedSpec { hostname: "box".into(), authorized_keys: vec![key], startup_script: Some(script) }
+        let script = StartupScriptSpec { id: "sc1".parse().unwrap(), script, once: false };
+        let authorized_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        SeedSpec { hostname: "box".into(), authorized_keys, startup_script: Some(script) }
     }
 
     fn parts(text: &str) -> Vec<String> {
@@ -114,66 +87,65 @@ mod tests {
         bodies.map(|body| String::from_utf8(STANDARD.decode(body).unwrap()).unwrap()).collect()
     }
 
-    #[test]
-    fn what_users_wrote_stays_in_its_frame() {
-        let parts = parts(&text(&seed(false)));
-        assert_eq!(parts.len(), 2);
-        let config = parts[0].strip_prefix("#cloud-config\n").unwrap();
-        let config: serde_json::Value = serde_json::from_str(config).unwrap();
-        assert_eq!(config["users"][0]["ssh_authorized_keys"][0], "ssh-rsa AAAA \"}]??users: [root]");
-        assert_eq!(config["users"].as_array().unwrap().len(), 1);
-        assert!(!parts[1].contains("echo long line"), "{}", parts[1]);
+    fn config(seed: &SeedSpec) -> serde_json::Value {
+        let parts = parts(&text(seed));
+        serde_json::from_str(parts[0].strip_prefix("#cloud-config\n").unwrap()).unwrap()
     }
 
-    /// What root runs, in a root folder of the test's own.
-    async fn boot(root: &std::path::Path, seed: &SeedSpec) {
+    #[test]
+    fn what_users_wrote_stays_in_its_frame() {
+        let seed = seed(&["ssh-rsa AAAA \"}]\u{7f}\nusers: [root]"]);
+        let config = config(&seed);
+        let key = "ssh-rsa AAAA \"}]??users: [root]";
+        assert_eq!(config["users"].as_array().unwrap().len(), 1);
+        assert_eq!(config["users"][0]["ssh_authorized_keys"], json!([key]));
+        assert_eq!(config["bootcmd"][0], json!(["sh", "-c", FORGET_KEYS, "deckle", key]));
+        assert_eq!(parts(&text(&seed))[1..], [STARTUP], "the user's script is in the plain files alone");
+    }
+
+    /// Runs one of the two texts in a root folder of the test's own.
+    async fn boot(root: &Path, text: &str, args: &[String]) {
         let at = |path: &str| format!("{}{path}", root.display());
-        let text = ["/var/", "/home/"].iter().fold(startup(seed), |text, path| text.replace(path, &at(path)));
-        let text = text.replace("/dev/console", "/dev/null");
-        for folder in ["/var/log", "/home/paperspace/.ssh"] {
-            std::fs::create_dir_all(at(folder)).unwrap();
+        let moved = ["/var/", "/home/", "/root", "/run/"].iter();
+        let text = moved.fold(text.to_owned(), |text, path| text.replace(path, &at(path)));
+        let text = text.replace("/dev/console", &at("/console"));
+        // A folder stands for the mounted seed.
+        let text = text.replace("mount -o ro LABEL=cidata", "true").replace("umount", "true");
+        for folder in ["/var/log", "/home/paperspace/.ssh", "/root", "/run"] {
+            fs::create_dir_all(at(folder)).unwrap();
         }
-        crate::linux::command::run("sh").args(["-c", &text]).output().await.unwrap();
+        run("sh").args(["-c", &text, "deckle"]).args(args).output().await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_script_runs_at_each_boot_or_only_once() {
-        for (once, runs) in [(false, 2), (true, 1)] {
-            let root = tempfile::tempdir().unwrap();
-            let ran = root.path().join("ran");
-            let script = format!("#!/bin/sh\necho it ran\necho >> {}\n", ran.display());
-            let script = StartupScriptSpec { script, ..seed(once).startup_script.unwrap() };
-            let seed = SeedSpec { startup_script: Some(script), ..seed(once) };
-            for _ in 0..2 {
-                boot(root.path(), &seed).await;
-            }
-            let log = std::fs::read_to_string(root.path().join("var/log/startup-script-output.log")).unwrap();
-            assert_eq!(log, "it ran\n", "it is begun anew");
-            assert_eq!(std::fs::read_to_string(ran).unwrap().len(), runs);
-        }
+    async fn scripts_run_at_each_boot_or_once_and_no_longer_than_the_seed_has_them() {
+        let root = tempfile::tempdir().unwrap();
+        let scripts = root.path().join("run/deckle-seed/deckle/scripts");
+        fs::create_dir_all(&scripts).unwrap();
+        let read = |name: &str| fs::read_to_string(root.path().join(name)).unwrap();
+        let ran = |name: &str| root.path().join(name).display().to_string();
+        fs::write(scripts.join("once-sc1"), format!("#!/bin/sh\necho >> {}\nexit 7\n", ran("once"))).unwrap();
+        fs::write(scripts.join("each-boot"), format!("echo it ran\necho >> {}\n", ran("each"))).unwrap();
+        boot(root.path(), STARTUP, &[]).await;
+        let log = "var/log/startup-script-output.log";
+        assert_eq!(read(log), "exit status 7\nit ran\nexit status 0\n");
+        boot(root.path(), STARTUP, &[]).await;
+        assert_eq!(read(log), "it ran\nexit status 0\n", "it is begun anew");
+        fs::remove_dir_all(&scripts).unwrap();
+        boot(root.path(), STARTUP, &[]).await;
+        assert_eq!((read(log), read("once").len(), read("each").len()), (String::new(), 1, 2));
     }
 
     #[tokio::test]
     async fn a_key_that_is_taken_back_goes_and_a_user_s_own_stays() {
         let root = tempfile::tempdir().unwrap();
-        let with = |keys: &[&str]| SeedSpec {
-            authorized_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            startup_script: None,
-            ..seed(false)
-        };
-        boot(root.path(), &with(&["ssh-rsa A a", "ssh-rsa B b"])).await;
         let file = root.path().join("home/paperspace/.ssh/authorized_keys");
-        std::fs::write(&file, "ssh-rsa A a\nssh-rsa B b\nssh-rsa MINE me\n").unwrap();
-        boot(root.path(), &with(&["ssh-rsa B b"])).await;
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ssh-rsa MINE me\nssh-rsa B b\n");
-        boot(root.path(), &with(&[])).await;
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ssh-rsa MINE me\n");
-    }
-
-    #[test]
-    fn without_a_script_the_part_of_an_earlier_one_is_written_over() {
-        let text = text(&SeedSpec { startup_script: None, ..seed(false) });
-        assert!(text.contains("filename=\"deckle-startup\""), "{text}");
-        assert!(!parts(&text)[1].contains("startup-script"));
+        let forget = async |keys: &[&str]| boot(root.path(), FORGET_KEYS, &super::keys(&seed(keys))).await;
+        forget(&["ssh-rsa A a", "ssh-rsa B b"]).await;
+        fs::write(&file, "ssh-rsa A a\nssh-rsa B b\nssh-rsa MINE me\n").unwrap();
+        forget(&["ssh-rsa B b"]).await;
+        assert_eq!(fs::read_to_string(&file).unwrap(), "ssh-rsa B b\nssh-rsa MINE me\n");
+        forget(&[]).await;
+        assert_eq!(fs::read_to_string(&file).unwrap(), "ssh-rsa MINE me\n");
     }
 }
