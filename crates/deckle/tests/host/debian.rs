@@ -27,12 +27,11 @@ fn a_debian_machine_is_its_users_and_stays_so() {
     assert_eq!((&machine["id"], &machine["state"]), (&json!(id), &json!("ready")));
     assert!(text(&machine["os"]).contains("Debian GNU/Linux 12"), "{machine}");
     let guest = world.guest(id);
-    super::host::wait("the script has run", BOOT, || {
-        guest.run(LOG).contains("exit status").then_some(())
-    });
-    assert_eq!(guest.run(&format!("id -un; hostname; sudo cat /root/ran; {LOG}")), format!(
-        "paperspace\n{id}\nit ran as root\nit ran as root\nexit status 0"
-    ));
+    super::host::wait("the script has run", BOOT, || guest.run(LOG).contains("exit status").then_some(()));
+    assert_eq!(
+        guest.run(&format!("id -un; hostname; sudo cat /root/ran; {LOG}")),
+        format!("paperspace\n{id}\nit ran as root\nit ran as root\nexit status 0")
+    );
     assert!(world.console(id).contains("startup-script: it ran as root"), "{}", world.console(id));
     let resolved = guest.run("getent hosts $(hostname) | cut -d' ' -f1");
     assert!(!resolved.is_empty(), "the guest knows its own name");

@@ -29,8 +29,9 @@ impl Guest {
 
     /// Which of these pages (`ADDRESS:PORT/PATH`) the guest reaches, all asked for at the same time.
     pub fn reaches(&self, pages: &[String]) -> Vec<String> {
-        let ask =
-            |page: &String| format!("(timeout 4 wget -qO /dev/null http://{page} 2>/dev/null && echo {page}) & ");
+        let ask = |page: &String| {
+            format!("(timeout 4 wget -qO /dev/null http://{page} 2>/dev/null && echo {page}) & ")
+        };
         self.list(pages.iter().map(ask).collect())
     }
 
@@ -41,7 +42,8 @@ impl Guest {
     }
 
     fn list(&self, asked: String) -> Vec<String> {
-        let mut answered: Vec<_> = self.run(&format!("{asked} wait; true")).lines().map(str::to_owned).collect();
+        let mut answered: Vec<_> =
+            self.run(&format!("{asked} wait; true")).lines().map(str::to_owned).collect();
         answered.sort();
         answered
     }

@@ -68,8 +68,10 @@ fn a_server_killed_at_any_moment_ends_every_event_and_loses_nothing() {
     let boot = boot_of(&guest);
     let mut places = vec![Place::default(); MACHINES];
     for round in 0..rounds {
-        let orders: Vec<_> =
-            places.iter().map(|place| order(&mut random, place, &network, &format!("{seed}-{round}"))).collect();
+        let orders: Vec<_> = places
+            .iter()
+            .map(|place| order(&mut random, place, &network, &format!("{seed}-{round}")))
+            .collect();
         println!("round {round}: {}", told(&orders));
         give(&mut world, &mut random, &orders, &mut places);
         all_is_as_ordered(&world, &places, &steady);

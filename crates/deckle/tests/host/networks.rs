@@ -25,23 +25,27 @@ fn page(host: &str) -> String {
 }
 
 fn boxes(world: &World, wanted: &[(&'static str, Value)]) -> Vec<Box> {
-    let orders: Vec<_> = wanted.iter().map(|(name, more)| (*name, world.create(name, more.clone()))).collect();
-    orders.into_iter().map(|(name, ordered)| {
-        world.done(&ordered);
-        let machine = world.machine(&ordered.machine);
-        assert_eq!(machine["state"], "ready");
-        let guest = world.guest(&ordered.machine);
-        let serve = format!("mkdir -p /tmp/www; echo {name} > /tmp/www/index.html; httpd -p 8080 -h /tmp/www");
-        guest.run(&serve);
-        Box {
-            id: ordered.machine,
-            name,
-            private: text(&machine["privateIp"]),
-            public: text(&machine["publicIp"]),
-            guest,
-        }
-    })
-    .collect()
+    let orders: Vec<_> =
+        wanted.iter().map(|(name, more)| (*name, world.create(name, more.clone()))).collect();
+    orders
+        .into_iter()
+        .map(|(name, ordered)| {
+            world.done(&ordered);
+            let machine = world.machine(&ordered.machine);
+            assert_eq!(machine["state"], "ready");
+            let guest = world.guest(&ordered.machine);
+            let serve =
+                format!("mkdir -p /tmp/www; echo {name} > /tmp/www/index.html; httpd -p 8080 -h /tmp/www");
+            guest.run(&serve);
+            Box {
+                id: ordered.machine,
+                name,
+                private: text(&machine["privateIp"]),
+                public: text(&machine["publicIp"]),
+                guest,
+            }
+        })
+        .collect()
 }
 
 #[test]

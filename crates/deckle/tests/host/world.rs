@@ -134,9 +134,17 @@ impl World {
     }
 
     /// Asks the API; an error is that nothing came back.
-    pub fn ask(&self, method: &str, path: &str, body: &Value, once: Option<&str>) -> std::io::Result<(u16, Value)> {
-        let mut headers =
-            vec![format!("Authorization: Bearer {}", self.owner), "Content-Type: application/json".to_owned()];
+    pub fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        once: Option<&str>,
+    ) -> std::io::Result<(u16, Value)> {
+        let mut headers = vec![
+            format!("Authorization: Bearer {}", self.owner),
+            "Content-Type: application/json".to_owned(),
+        ];
         headers.extend(once.map(|key| format!("Idempotency-Key: {key}")));
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, text) = Question { method, path, headers, body }.ask(self.server.api)?;
@@ -229,7 +237,8 @@ impl World {
 
     /// All that a machine's serial log holds.
     pub fn console(&self, machine: &str) -> String {
-        let log = self.ask("GET", &format!("/v1/machines/{machine}/console-log?bytes=1048576"), &Value::Null, None);
+        let log =
+            self.ask("GET", &format!("/v1/machines/{machine}/console-log?bytes=1048576"), &Value::Null, None);
         log.map(|(_, log)| log["text"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
     }
 
