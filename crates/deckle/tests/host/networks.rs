@@ -114,7 +114,12 @@ fn strangers_reach_nothing(world: &World, stranger: &Box, boxes: &[Box]) {
     let hosts: Vec<_> = privates.into_iter().chain(hosts).filter(|address| !loopback(address)).collect();
     assert_eq!(stranger.guest.pings(&hosts), Vec::<String>::new(), "{}", stranger.name);
     let outside = world.outside.page() + "/";
-    assert_eq!(stranger.guest.reaches(std::slice::from_ref(&outside)), [outside], "{} does reach others", stranger.name);
+    assert_eq!(
+        stranger.guest.reaches(std::slice::from_ref(&outside)),
+        [outside],
+        "{} does reach others",
+        stranger.name
+    );
 }
 
 fn the_script_has_run(world: &World, alpha: &Box) {
