@@ -54,6 +54,7 @@ pub async fn start(start: Start) -> Result<App> {
     if let Some(watch) = start.watch {
         store.watch(move |sql| watch(sql));
     }
+    store.prove(&start.sealer).await?;
     let host = |code: &String| (code.clone(), start.engine.clone());
     let regions: BTreeMap<_, _> = start.config.regions.iter().map(host).collect();
     let app = App::new(Parts {

@@ -5,6 +5,7 @@
 
 mod migrate;
 mod paging;
+mod seal_proof;
 mod text;
 mod transaction;
 

@@ -15,6 +15,7 @@ mod machines;
 mod manners;
 mod networks;
 mod rooms;
+mod seals;
 mod teams;
 mod templates;
 mod world;

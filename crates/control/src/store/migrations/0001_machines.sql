@@ -4,6 +4,11 @@
 -- know are kept after deletion (dt_deleted), so that ids are never used again; lists read the indexes
 -- over the rows that are not deleted.
 
+-- One row: a known text, sealed. It opens under the key that everything else is sealed with.
+CREATE TABLE seal_proof (
+    proof BLOB NOT NULL
+);
+
 CREATE TABLE teams (
     id TEXT NOT NULL PRIMARY KEY,
     number BIGINT NOT NULL UNIQUE,        -- the analyticsId of sessions
