@@ -1,7 +1,9 @@
 //! The closed list of error codes, and the one shape of an error on the wire.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What went wrong, in a word that clients know. No other word is ever sent: the official client
 /// refuses a body with a code that it does not know.
@@ -57,12 +59,27 @@ impl ErrorCode {
 }
 
 /// An error on the wire: these two keys and no other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorBody {
     /// What went wrong, in a word.
-    #[schema(value_type = String)]
     pub code: ErrorCode,
     /// What went wrong, in a sentence that names the field and what was expected.
     pub message: String,
 }
+
+impl PartialSchema for ErrorBody {
+    /// The reference's shape. Its `details` is never sent: the official client refuses it.
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .property("message", String::schema())
+            .property("code", String::schema())
+            .property("details", ObjectBuilder::new().schema_type(Type::Object))
+            .required("message")
+            .required("code")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for ErrorBody {}

@@ -13,10 +13,8 @@ pub struct MachineEvent {
     /// Its id.
     pub id: MachineEventId,
     /// What is being done.
-    #[schema(inline)]
     pub name: MachineEventName,
     /// How far it is.
-    #[schema(inline)]
     pub state: MachineEventState,
     /// The machine that it is about.
     pub machine_id: Nullable<MachineId>,

@@ -3,6 +3,7 @@
 use deckle_api_macros::wire;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::Timestamp;
 use crate::ids::{MachineId, PrivateNetworkId, SnapshotId, StartupScriptId, TemplateId, UserId};
@@ -59,7 +60,6 @@ pub struct Machine {
     /// Whether snapshots are taken by themselves.
     pub auto_snapshot_enabled: bool,
     /// How often.
-    #[schema(inline)]
     pub auto_snapshot_frequency: Nullable<AutoSnapshotFrequency>,
     /// How many of them are kept.
     #[schema(value_type = Option<f64>)]
@@ -69,7 +69,6 @@ pub struct Machine {
     /// Whether its disk goes back to a snapshot at each shutdown.
     pub restore_point_enabled: bool,
     /// When it does.
-    #[schema(inline)]
     pub restore_point_frequency: Nullable<RestorePointFrequency>,
     /// To which snapshot.
     pub restore_point_snapshot_id: Nullable<SnapshotId>,
@@ -84,7 +83,6 @@ pub struct Machine {
     /// When it was deleted.
     pub dt_deleted: Nullable<Timestamp>,
     /// Always null: Deckle has no reservations.
-    #[schema(inline)]
     pub reservation: Nullable<Reservation>,
 }
 
@@ -168,11 +166,16 @@ pub struct Accelerator {
     /// The model.
     pub name: String,
     /// The memory of one of them, in bytes.
-    #[schema(value_type = Option<i64>)]
+    #[schema(schema_with = integer_or_null)]
     pub memory: Nullable<u64>,
     /// How many.
     #[schema(value_type = f64)]
     pub count: u32,
+}
+
+/// The contract names no format for it.
+fn integer_or_null() -> Object {
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).build()
 }
 
 /// A reservation of capacity. Deckle has none; the object is there because clients know it.
@@ -209,12 +212,10 @@ pub struct CreateMachine {
     /// Where it is to be.
     pub region: Region,
     /// Where its public address comes from; none when left out.
-    #[schema(inline)]
     pub public_ip_type: Optional<PublicIpType>,
     /// Whether snapshots are to be taken by themselves.
     pub auto_snapshot_enabled: Optional<bool>,
     /// How often.
-    #[schema(inline)]
     pub auto_snapshot_frequency: Optional<AutoSnapshotFrequency>,
     /// How many of them are to be kept: 0 to 10.
     pub auto_snapshot_save_count: Optional<f64>,
@@ -229,7 +230,6 @@ pub struct CreateMachine {
     /// Whether its disk is to go back to a snapshot at each shutdown.
     pub restore_point_enabled: Optional<bool>,
     /// When it is to.
-    #[schema(inline)]
     pub restore_point_frequency: Optional<RestorePointFrequency>,
     /// The script that is to run as root at the end of each boot.
     pub startup_script_id: Optional<StartupScriptId>,

@@ -109,12 +109,13 @@ impl ToSchema for Limit {}
 
 /// Declares the query of a list: its cursor, limit, order and filters.
 ///
-/// `orderBy`'s first word is its default.
+/// `orderBy`'s first word is its default. The words are taken as `tt`: the schema does not see through what
+/// `literal` wraps them in.
 #[macro_export]
 macro_rules! list_query {
     (
         $(#[$doc:meta])*
-        $query:ident by $order_by:ident { $first:ident = $first_word:literal $(, $other:ident = $other_word:literal)* }
+        $query:ident by $order_by:ident { $first:ident = $first_word:tt $(, $other:ident = $other_word:tt)* }
         where { $($(#[$filter_doc:meta])* $filter:ident: $filter_type:ty),* $(,)? }
     ) => {
         #[doc = concat!("What [`", stringify!($query), "`] can be ordered by.")]
@@ -174,6 +175,22 @@ macro_rules! list_query {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    crate::list_query! {
+        /// Things.
+        ListThings by ThingOrder { DtCreated = "dtCreated", Name = "name" }
+        where {}
+    }
+
+    #[test]
+    fn the_schema_has_the_words_that_are_read() {
+        let schema = serde_json::to_value(<ThingOrder as utoipa::PartialSchema>::schema()).unwrap();
+        assert_eq!(schema["enum"], serde_json::json!(["dtCreated", "name"]));
+        for order in [ThingOrder::DtCreated, ThingOrder::Name] {
+            assert_eq!(serde_json::to_value(order).unwrap(), order.word());
+        }
+        assert_eq!(ListThings::default().order_by, None);
+    }
 
     #[test]
     fn a_limit_is_1_to_120() {

@@ -13,10 +13,8 @@ use crate::ids::{TeamId, UserId};
 #[wire]
 pub struct Session {
     /// The user that made the key.
-    #[schema(inline)]
     pub user: SessionUser,
     /// The team that the key acts for.
-    #[schema(inline)]
     pub team: SessionTeam,
 }
 
@@ -34,7 +32,6 @@ pub struct SessionUser {
     /// When the user was confirmed.
     pub dt_confirmed: Nullable<Timestamp>,
     /// The teams that the user is in.
-    #[schema(inline)]
     pub team_memberships: Vec<SessionMembership>,
     /// Always false: Deckle keeps no phone numbers.
     pub is_phone_verified: bool,
@@ -45,7 +42,7 @@ pub struct SessionUser {
     /// Always false.
     pub is_qr_code_based_mfa_confirmed: bool,
     /// Settings of a web console; null.
-    #[schema(inline, default = json!(null))]
+    #[schema(default = json!(null))]
     pub preferences: Optional<Nullable<Preferences>>,
     /// The user's id.
     pub id: UserId,
@@ -53,7 +50,6 @@ pub struct SessionUser {
     #[schema(value_type = f64)]
     pub analytics_id: u32,
     /// Facts without meaning to Deckle, there because clients know them.
-    #[schema(inline)]
     pub metadata: SessionMetadata,
 }
 
@@ -61,7 +57,6 @@ pub struct SessionUser {
 #[wire]
 pub struct SessionMembership {
     /// The team.
-    #[schema(inline)]
     pub team: MembershipTeam,
     /// Whether the user is its owner.
     pub is_owner: bool,
@@ -95,7 +90,6 @@ pub struct Preferences {
     /// The team that opens first.
     pub default_team_id: Optional<Nullable<String>>,
     /// The colours.
-    #[schema(inline)]
     pub theme: Optional<Nullable<Theme>>,
     /// The size of letters.
     pub font_size: Optional<Nullable<f64>>,
@@ -158,4 +152,12 @@ pub struct AccountStanding {
     pub is_in_good_standing: bool,
     /// Always empty.
     pub messages: Vec<String>,
+}
+
+/// How the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Health {
+    /// It answers.
+    Healthy,
 }

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use deckle_api::admin::Role;
 use deckle_api::sessions::{
-    AccountStanding, MembershipTeam, Session, SessionMembership, SessionMetadata, SessionTeam, SessionUser,
+    AccountStanding, Health, MembershipTeam, Session, SessionMembership, SessionMetadata, SessionTeam,
+    SessionUser,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,9 +36,9 @@ async fn session(State(app): State<App>, caller: Option<Caller>) -> Answer<Optio
 
 /// Whether the server serves
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "Beyond the reference",
-    responses((status = 200, description = "Successful response", body = String), Failure))]
-async fn health() -> Answer<&'static str> {
-    show("HEALTHY")
+    responses((status = 200, description = "Successful response", body = Health), Failure))]
+async fn health() -> Answer<Health> {
+    show(Health::Healthy)
 }
 
 /// Whether the team may create things
@@ -65,7 +66,7 @@ async fn of(app: &App, caller: &Caller) -> Result<Session> {
         id: team.id.0.clone(),
         analytics_id: number(team.number),
     };
-    let membership = |(role, team): (Role, teams::store::teams::Model)| SessionMembership {
+    let membership = |(role, team): (Role, teams::TeamRow)| SessionMembership {
         team: MembershipTeam {
             name: team.name,
             id: team.id.0,

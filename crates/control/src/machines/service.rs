@@ -2,6 +2,8 @@
 
 mod create;
 
+use std::collections::BTreeMap;
+
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
 use deckle_api::machine_events::MachineEventName;
@@ -220,9 +222,16 @@ pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId
     Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
 }
 
-/// The machines that a script is assigned to.
-pub async fn with_script(store: &impl ConnectionTrait, script: &StartupScriptId) -> Result<Vec<MachineId>> {
-    Ok(store::with_script(store, script).await?)
+/// The machines that each of some scripts is assigned to.
+pub async fn with_scripts(
+    store: &impl ConnectionTrait,
+    scripts: &[StartupScriptId],
+) -> Result<BTreeMap<StartupScriptId, Vec<MachineId>>> {
+    let mut machines: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (script, machine) in store::with_scripts(store, scripts).await? {
+        machines.entry(script).or_default().push(machine);
+    }
+    Ok(machines)
 }
 
 /// The machines that are not deleted.

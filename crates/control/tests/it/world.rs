@@ -31,6 +31,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::contract;
 use crate::dump::{event_line, lines, machine_line, network_line, numbered};
 use crate::hooked::Hooked;
 
@@ -206,12 +207,15 @@ impl World {
         self.answer(self.router.clone(), request.body(body.into()).unwrap()).await
     }
 
+    /// What the router answers; it must be what the contract documents.
     async fn answer(&self, router: Router, request: Request<Body>) -> Reply {
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let response = router.oneshot(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body =
             serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("not JSON: {error}: {bytes:?}"));
+        contract::check(&method, &path, status, &body).unwrap_or_else(|wrong| panic!("{wrong}"));
         self.look_for_scans().await;
         Reply { status, headers, body }
     }

@@ -19,7 +19,7 @@ use crate::target::Target;
 /// Says what this host can and cannot do, and what mends it.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The settings that the server runs with
+    /// The settings that the server runs with [default: the file that DECKLE_CONFIG names]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The state folder of the server [default: /var/lib/deckle, or ~/.local/state/deckle without root]

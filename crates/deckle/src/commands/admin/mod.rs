@@ -1,5 +1,6 @@
 //! `deckle admin`: what only the operator may do, over the server's own socket on this host.
 
+mod host;
 mod keys;
 pub mod leaks;
 mod members;
@@ -51,6 +52,9 @@ enum Noun {
     /// What is on the host that the server does not know of
     #[command(subcommand)]
     Leak(leaks::Verb),
+    /// This host, while no server runs
+    #[command(subcommand)]
+    Host(host::Verb),
 }
 
 impl Admin {
@@ -64,6 +68,7 @@ impl Admin {
             Noun::Key(verb) => verb.run(cli, &client).await,
             Noun::Template(verb) => verb.run(cli, &client, &state).await,
             Noun::Leak(verb) => verb.run(cli, &client).await,
+            Noun::Host(verb) => verb.run(&state).await,
         }
     }
 }

@@ -51,8 +51,9 @@ impl Disks {
     }
 }
 
-/// The bytes that are free where a folder lies, for those who are not root too.
+/// The bytes that are free where a folder lies, or would lie, for those who are not root too.
 pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let seen = nix::sys::statvfs::statvfs(folder)?;
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let seen = nix::sys::statvfs::statvfs(there)?;
     Ok(seen.blocks_available() * seen.fragment_size())
 }
