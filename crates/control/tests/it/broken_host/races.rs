@@ -23,7 +23,8 @@ async fn a_start_while_a_failed_create_is_cleared_away_finds_its_disk_or_makes_i
         }
         let reply = world.meanwhile(moment, &format!("PATCH /v1/machines/{id}/start"));
         world.settle().await;
-        assert_eq!(*reply.lock().unwrap(), Some(200), "{moment:?}: {}", world.dump().await);
+        let reply = *reply.lock().unwrap();
+        assert_eq!(reply, Some(200), "{moment:?}: {}", world.dump().await);
         assert_eq!(world.state(&id).await, ("ready".into(), "start done".into()), "{moment:?}");
     }
 }
