@@ -3,7 +3,7 @@
 use deckle_engine::emulator::{Call, Fault, Fuse};
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{World, sweep_step};
 
 #[tokio::test]
 async fn a_start_while_a_failed_create_is_cleared_away_finds_its_disk_or_makes_it() {
@@ -49,7 +49,8 @@ async fn a_visit_that_panics_is_made_again() {
 #[tokio::test]
 async fn an_order_in_the_middle_of_a_visit_reaches_its_end() {
     let calls = [Call::LookMachine, Call::EnsureDisk, Call::EnsureNic, Call::LookCapacity, Call::PowerOn];
-    for moment in calls.into_iter().flat_map(|call| [Fuse::Before(call), Fuse::After(call)]) {
+    let moments = calls.into_iter().flat_map(|call| [Fuse::Before(call), Fuse::After(call)]);
+    for moment in moments.step_by(sweep_step()) {
         for (line, end) in [("DELETE", None), ("PATCH", Some("off"))] {
             let world = World::new().await;
             let id = world.create(json!({"publicIpType": "dynamic"})).await;
