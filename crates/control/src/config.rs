@@ -20,6 +20,8 @@ pub struct Config {
     pub public_pools: Vec<Ipv4Net>,
     /// A file with machine types instead of the built-in catalogue.
     pub machine_types: Option<PathBuf>,
+    /// The certificate that the API's listener shows; without one it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// Times and counts at which things end.
     pub limits: Limits,
     /// What the Linux engine may be told.
@@ -34,6 +36,7 @@ impl Default for Config {
             private_pool: linux.private_pool,
             public_pools: linux.public_pools.clone(),
             machine_types: None,
+            tls: None,
             limits: Limits::default(),
             linux,
         }
@@ -68,6 +71,16 @@ impl Config {
         }
         wrong
     }
+}
+
+/// A certificate and its key, in PEM. Both are read at the start and at each SIGHUP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The file with the certificate, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// The file with its private key.
+    pub key: PathBuf,
 }
 
 /// Times and counts at which things end.

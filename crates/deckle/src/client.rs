@@ -183,6 +183,9 @@ impl Client {
     fn advise(&self, broken: Broken) -> anyhow::Error {
         let advice = match (&broken, &self.target) {
             (Broken::Lost { .. }, _) => "whether the server acted is not known: look before asking again",
+            _ if broken.is_distrust() => {
+                "nothing on this host vouches for that certificate: install its authority, or name it in SSL_CERT_FILE"
+            }
             (_, Target::Admin { .. }) => {
                 "is `deckle serve` running here? Only its user can open this socket; --state names another folder"
             }

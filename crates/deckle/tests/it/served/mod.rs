@@ -4,6 +4,7 @@ mod machines;
 mod nouns;
 mod operator;
 mod start;
+mod tls;
 
 use std::fs;
 

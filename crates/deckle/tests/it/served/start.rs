@@ -1,6 +1,7 @@
 //! The start of a server: its first key, its state folder, its end.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use super::owner_key;
@@ -45,7 +46,7 @@ fn machines_go_on_while_no_server_runs() {
 fn wrong_settings_are_told_with_their_place() {
     let mut world = World::nowhere("served_wrongly");
     for (file, text) in [
-        ("unknown.toml", "regoins = ['ny2']\n"),
+        ("unknown.toml", "[tls]\nkeys = 'tls.key'\n"),
         ("empty.toml", "regions = []\n"),
         ("keyless.toml", "[tls]\ncertificate = '/etc/deckle/tls.pem'\n"),
     ] {
@@ -53,4 +54,9 @@ fn wrong_settings_are_told_with_their_place() {
         world.run(&format!("serve --engine emulator --listen 127.0.0.1:0 --config {file}"));
     }
     world.run("serve --engine emulator --listen 127.0.0.1:0 --config missing.toml");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    world.stands_for("TAKEN", &taken);
+    world.run(&format!("serve --engine emulator --listen {taken}"));
+    assert!(!world.state().join("owner.key").exists());
 }
