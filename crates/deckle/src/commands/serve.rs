@@ -1,5 +1,6 @@
 //! `deckle serve`: the server.
 
+mod metrics;
 mod tls;
 
 use std::fmt;
@@ -89,9 +90,7 @@ impl Serve {
         let _lock = lock(&state)?;
         let config = config(self.config.as_deref(), &state)?;
         // What may be wrong with the settings is told before the first key is made.
-        let listener =
-            TcpListener::bind(self.listen).await.with_context(|| format!("listen on {}", self.listen))?;
-        let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
+        let doors = Doors::open(self.listen, &config).await?;
         let app = start::start(Start {
             catalogue: catalogue(&config)?,
             database: self.database(&state).parse().map_err(anyhow::Error::msg)?,
@@ -109,7 +108,7 @@ impl Serve {
         if let Some(key) = start::first_key(&app, &key_file).await.map_err(told)? {
             println!("first API key (also in {}): {key}", key_file.display());
         }
-        serve(app, &state, listener, certificate).await
+        serve(app, &state, doors).await
     }
 
     fn database(&self, state: &Path) -> String {
@@ -135,22 +134,42 @@ impl Serve {
     }
 }
 
-/// Answers the API and the operator, and visits objects, until the server is asked to end.
-async fn serve(
-    app: App,
-    state: &Path,
-    listener: TcpListener,
+/// Where the server is reached over the network, and how it shows who it is.
+struct Doors {
+    api: TcpListener,
     certificate: Option<Certificate>,
-) -> Result<()> {
+    metrics: Option<TcpListener>,
+}
+
+impl Doors {
+    async fn open(api: SocketAddr, config: &Config) -> Result<Self> {
+        let open = |address| async move {
+            TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+        };
+        let metrics = match config.metrics {
+            Some(address) => Some(open(address).await?),
+            None => None,
+        };
+        let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
+        Ok(Self { api: open(api).await?, certificate, metrics })
+    }
+}
+
+/// Answers the API and the operator, and visits objects, until the server is asked to end.
+async fn serve(app: App, state: &Path, Doors { api, certificate, metrics }: Doors) -> Result<()> {
     let admin = admin_socket(&state.join("admin.sock"))?;
     let (end, ended) = watch::channel(false);
-    let address = listener.local_addr()?;
+    let address = api.local_addr()?;
     let routes = deckle_control::router(app.clone());
     let (scheme, api) = match certificate {
-        None => ("http", answer(listener, routes, ended.clone())),
-        Some(certificate) => ("https", answer(tls::listen(listener, certificate)?, routes, ended.clone())),
+        None => ("http", answer(api, routes, ended.clone())),
+        Some(certificate) => ("https", answer(tls::listen(api, certificate)?, routes, ended.clone())),
     };
-    let admin = answer(admin, deckle_control::admin_router(app.clone()), ended);
+    let admin = answer(admin, deckle_control::admin_router(app.clone()), ended.clone());
+    if let Some(metrics) = metrics {
+        println!("metrics on http://{}/metrics", metrics.local_addr()?);
+        answer(metrics, metrics::routes(app.clone(), metrics::begin()?), ended.clone());
+    }
     let visits = tokio::spawn(reconciler::run(app));
     println!("listening on {scheme}://{address}");
     asked_to_end().await?;

@@ -1,6 +1,7 @@
 //! The stories that are told to a real server, `deckle serve --engine emulator`: each has its own.
 
 mod machines;
+mod metrics;
 mod nouns;
 mod operator;
 mod start;
