@@ -1,12 +1,12 @@
 //! The settings of a server: a TOML file, every value with a default, every limit with a name.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use deckle_api::regions::Region;
 use ipnet::Ipv4Net;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// All that an operator may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,11 @@ pub struct Config {
     pub public_pools: Vec<Ipv4Net>,
     /// A file with machine types instead of the built-in catalogue.
     pub machine_types: Option<PathBuf>,
+    /// Where Prometheus finds `/metrics`; nowhere when it is left out or empty.
+    #[serde(deserialize_with = "address_or_empty")]
+    pub metrics: Option<SocketAddr>,
+    /// The certificate that the API's listener shows; without one it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// Times and counts at which things end.
     pub limits: Limits,
     /// What the Linux engine may be told.
@@ -34,6 +39,8 @@ impl Default for Config {
             private_pool: linux.private_pool,
             public_pools: linux.public_pools.clone(),
             machine_types: None,
+            metrics: None,
+            tls: None,
             limits: Limits::default(),
             linux,
         }
@@ -68,6 +75,25 @@ impl Config {
         }
         wrong
     }
+}
+
+fn address_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_| serde::de::Error::custom("expected an address and a port, such as 127.0.0.1:8485");
+    text.parse().map(Some).map_err(wrong)
+}
+
+/// A certificate and its key, in PEM. Both are read at the start and at each SIGHUP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The file with the certificate, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// The file with its private key.
+    pub key: PathBuf,
 }
 
 /// Times and counts at which things end.
@@ -130,6 +156,9 @@ mod tests {
     fn an_unknown_setting_is_named() {
         assert_eq!(Config::read("").unwrap(), Config::default());
         assert!(Config::read("privat_pool = '10.0.0.0/8'").unwrap_err().to_string().contains("privat_pool"));
+        assert_eq!(Config::read("metrics = ''").unwrap(), Config::default());
+        assert!(Config::read("metrics = '127.0.0.1:8485'").unwrap().metrics.is_some());
+        assert!(Config::read("metrics = '8485'").unwrap_err().to_string().contains("metrics"));
         assert_eq!(Config::read("[limits]\nready_s = 5").unwrap().limits.ready_s, 5);
     }
 

@@ -14,6 +14,7 @@ mod idempotency;
 mod machine_events;
 mod machine_types;
 mod machines;
+pub mod meters;
 mod names;
 mod os_templates;
 mod patience;

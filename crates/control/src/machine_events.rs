@@ -98,6 +98,11 @@ pub mod service {
         event.map(shown).ok_or_else(|| Error::no_such("machine event", id))
     }
 
+    /// How many events are open.
+    pub async fn count_open(app: &App) -> Result<u64> {
+        Ok(store::count_open(app.store.read()).await?)
+    }
+
     /// The open event of a machine, if it has one.
     pub async fn open_of(
         tx: &impl sea_orm::ConnectionTrait,
@@ -193,10 +198,16 @@ mod store {
         Ok(event.filter(|event| event.team_id.0 == *team))
     }
 
+    /// The words stand in the statement: the index of open events is found by them.
+    const OPEN: &str = "state IN ('new', 'in progress')";
+
+    pub async fn count_open(store: &impl ConnectionTrait) -> Result<u64, DbErr> {
+        Entity::find().filter(Expr::cust(OPEN)).count(store).await
+    }
+
     pub async fn open_of(store: &impl ConnectionTrait, machine: &MachineId) -> Result<Option<Model>, DbErr> {
-        // The words stand in the statement: the index of open events is found by them.
-        let open = Expr::cust("state IN ('new', 'in progress')");
-        Entity::find().filter(Column::MachineId.eq(machine.as_str())).filter(open).one(store).await
+        let of_machine = Entity::find().filter(Column::MachineId.eq(machine.as_str()));
+        of_machine.filter(Expr::cust(OPEN)).one(store).await
     }
 
     pub async fn insert(

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{machines, private_networks};
+use crate::{machines, meters, private_networks};
 
 /// An object with a life on a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,16 @@ pub enum Object {
     PrivateNetwork(PrivateNetworkId),
     /// A machine.
     Machine(MachineId),
+}
+
+impl Object {
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PrivateNetwork(_) => "private network",
+            Self::Machine(_) => "machine",
+        }
+    }
 }
 
 impl fmt::Display for Object {
@@ -128,6 +138,12 @@ impl Wakes {
         }
     }
 
+    /// How many objects wait for a visit that is due, and how many are being visited.
+    pub fn waiting_and_running(&self, now: Timestamp) -> (usize, usize) {
+        let visits = self.lock();
+        (visits.due.iter().take_while(|(at, _)| *at <= now).count(), visits.running.len())
+    }
+
     /// When the next visit is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.lock().due.first().map(|(at, _)| *at)
@@ -202,6 +218,7 @@ async fn visit(app: &App, object: Object) {
         Object::PrivateNetwork(id) => private_networks::lifecycle::visit(app, id).await,
         Object::Machine(id) => machines::lifecycle::visit(app, id).await,
     };
+    meters::visited(object.kind(), outcome.is_ok());
     let limits = &app.config.limits;
     turn.next_ms = match outcome {
         Ok(Next::Now) => Some(0),

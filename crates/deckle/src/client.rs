@@ -6,17 +6,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use deckle_api::errors::ErrorBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode, Uri};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::{self, Broken};
-use crate::output::word;
 use crate::target::{Target, is_here};
 
 /// How often a request is sent at most.
@@ -171,10 +169,13 @@ impl Client {
     }
 
     fn explain(&self, mut refused: Refused, status: StatusCode) -> anyhow::Error {
-        let keyless = matches!(self.target, Target::Api { key: None, .. });
-        if status == StatusCode::UNAUTHORIZED && keyless {
-            refused.hint =
-                Some("no key was sent: set DECKLE_API_KEY, or run this as the server's user on its host");
+        if status == StatusCode::UNAUTHORIZED {
+            refused.hint = Some(match self.target {
+                Target::Api { key: Some(_), .. } => {
+                    "the key that was sent is none of this server's, or is deleted"
+                }
+                _ => "no key was sent: set DECKLE_API_KEY, or run this as the server's user on its host",
+            });
         }
         refused.into()
     }
@@ -182,6 +183,9 @@ impl Client {
     fn advise(&self, broken: Broken) -> anyhow::Error {
         let advice = match (&broken, &self.target) {
             (Broken::Lost { .. }, _) => "whether the server acted is not known: look before asking again",
+            _ if broken.is_distrust() => {
+                "nothing on this host vouches for that certificate: install its authority, or name it in SSL_CERT_FILE"
+            }
             (_, Target::Admin { .. }) => {
                 "is `deckle serve` running here? Only its user can open this socket; --state names another folder"
             }
@@ -222,11 +226,19 @@ fn read(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Try {
     }
 }
 
+/// An error as this client reads it: a newer server may know other codes, and send other keys.
+#[derive(Deserialize)]
+struct Told {
+    code: Option<String>,
+    message: String,
+}
+
 fn refusal(status: StatusCode, body: &[u8]) -> Refused {
+    let status = format!("HTTP {}", status.as_u16());
     match serde_json::from_slice(body) {
-        Ok(ErrorBody { code, message }) => Refused { code: word(code), message, hint: None },
+        Ok(Told { code, message }) => Refused { code: code.unwrap_or(status), message, hint: None },
         Err(_) => Refused {
-            code: format!("HTTP {}", status.as_u16()),
+            code: status,
             message: "the server refused the request, in words that are not the API's".to_owned(),
             hint: Some("does DECKLE_URL or --url name the root of a Deckle server?"),
         },

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
@@ -42,6 +43,15 @@ pub enum Broken {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Broken {
+    /// Whether the server showed a certificate, and nothing here vouches for it.
+    pub fn is_distrust(&self) -> bool {
+        let Self::NotConnected { source, .. } = self else { return false };
+        let cause = source.get_ref().and_then(|cause| cause.downcast_ref());
+        matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+    }
 }
 
 /// Sends a request to the server that its address names.

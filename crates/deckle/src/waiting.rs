@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use deckle_api::machine_events::{MachineEvent, MachineEventState};
+use deckle_api::machine_events::{MachineEvent, MachineEventName, MachineEventState};
 use deckle_api::machines::{Machine, MachineOrdered};
 use serde_json::{Value, json};
 use tokio::signal;
@@ -134,10 +134,15 @@ fn verdict(event: &MachineEvent, told: &str) -> Result<()> {
     }
 }
 
+/// What goes on, as the command line calls it: the wire says `deactivate` for a delete.
 fn headline(event: &MachineEvent) -> String {
+    let name = match event.name {
+        MachineEventName::Deactivate => "delete".to_owned(),
+        name => word(name),
+    };
     match &event.machine_id {
-        Some(machine) => format!("{} of {machine}", word(event.name)),
-        None => word(event.name),
+        Some(machine) => format!("{name} of {machine}"),
+        None => name,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use super::extract;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::idempotency::Once;
+use crate::meters::Answering;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that a client may give to its request.
@@ -27,6 +28,7 @@ pub fn shell(routes: Router<App>, app: App, limit_s: u64) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), receive))
+        .layer(middleware::from_fn(measure))
         .with_state(app.clone());
     let without_slash = Router::new().fallback_service(routes).layer(middleware::from_fn(drop_last_slash));
     Router::new()
@@ -74,6 +76,15 @@ async fn drop_last_slash(mut request: Request, next: Next) -> Response {
         }
     }
     next.run(request).await
+}
+
+/// Counts the request under its route, and takes its time.
+async fn measure(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let answering = Answering::begin(request.method(), route);
+    let response = next.run(request).await;
+    answering.end(response.status());
+    response
 }
 
 /// Finds the caller, and lets a request with an idempotency key do its work once.

@@ -239,6 +239,11 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
+/// How many machines are not yet as they are wanted.
+pub async fn count_unsettled(app: &App) -> Result<u64> {
+    Ok(store::count_unsettled(app.store.read()).await?)
+}
+
 /// The room that is left in each region.
 pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
     let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);

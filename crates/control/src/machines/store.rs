@@ -136,6 +136,12 @@ pub async fn to_visit(store: &impl ConnectionTrait) -> Result<Vec<MachineId>, Db
     Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
+/// How many machines are not settled.
+pub async fn count_unsettled(store: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    let unsettled = Expr::cust("NOT settled");
+    Entity::find().filter(Column::DtDeleted.is_null()).filter(unsettled).count(store).await
+}
+
 /// A network's machines, the lowest address first.
 pub async fn in_network(
     store: &impl ConnectionTrait,

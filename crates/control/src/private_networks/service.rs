@@ -120,6 +120,11 @@ pub async fn to_visit(app: &App) -> Result<Vec<PrivateNetworkId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
+/// How many networks are not yet as they are wanted.
+pub async fn count_unsettled(app: &App) -> Result<u64> {
+    Ok(store::count_unsettled(app.store.read()).await?)
+}
+
 fn shown(row: Model) -> PrivateNetwork {
     PrivateNetwork {
         id: row.id.0,

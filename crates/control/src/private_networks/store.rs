@@ -96,6 +96,11 @@ pub async fn to_visit(store: &impl ConnectionTrait) -> Result<Vec<PrivateNetwork
     Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
+/// How many networks are not settled.
+pub async fn count_unsettled(store: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    Entity::find().filter(Expr::cust("NOT forgotten AND NOT settled")).count(store).await
+}
+
 /// Takes the lowest free slot of the pool for a network, if one is left.
 pub async fn take_slot(
     store: &impl ConnectionTrait,

@@ -12,7 +12,7 @@ use super::admin::leaks;
 use super::serve;
 use crate::Cli;
 use crate::client::Client;
-use crate::output::{Shown, items};
+use crate::output::{self, Format, items, plain};
 use crate::state_folder;
 use crate::target::Target;
 
@@ -45,7 +45,10 @@ impl Doctor {
         let config = serve::config(self.config.as_deref(), &state)?;
         let seen = Linux::examine(&config.linux).await.map_err(|fault| anyhow::anyhow!(fault.told()))?;
         let checks: Value = seen.checks.iter().map(|check| json!(check)).collect();
-        cli.output.list::<Check>(&checks)?;
+        match cli.output {
+            Format::Json => output::print_json(&checks)?,
+            Format::Table => output::print(&seen.checks.iter().map(told).collect::<String>())?,
+        }
         match seen.checks.iter().filter(|check| check.verdict == Verdict::Bad).count() {
             0 => Ok(()),
             1 => bail!("one thing is in the way of running machines here"),
@@ -54,16 +57,16 @@ impl Doctor {
     }
 }
 
-impl Shown for Check {
-    const COLUMNS: &'static [&'static str] = &["CHECK", "VERDICT", "FOUND", "CURE"];
-
-    fn cells(&self) -> Vec<String> {
-        let verdict = match self.verdict {
-            Verdict::Good => "good",
-            Verdict::Weak => "weak",
-            Verdict::Bad => "BAD",
-        };
-        let cure = if self.cure.is_empty() { "-".to_owned() } else { self.cure.clone() };
-        vec![self.name.clone(), verdict.to_owned(), self.found.clone(), cure]
+/// A check as a person reads it: what was found is a sentence, and a cure is a command to copy.
+fn told(check: &Check) -> String {
+    let verdict = match check.verdict {
+        Verdict::Good => "good",
+        Verdict::Weak => "weak",
+        Verdict::Bad => "BAD ",
+    };
+    let found = format!("[{verdict}] {}: {}\n", plain(&check.name), plain(&check.found));
+    match check.cure.as_str() {
+        "" => found,
+        cure => format!("{found}       cure: {}\n", plain(cure)),
     }
 }

@@ -21,21 +21,22 @@ use anyhow::{Context, Result, bail};
 
 use crate::failure::Misuse;
 
-/// Asks before something is deleted for good. Where nobody can be asked, only `--yes` will do.
-fn confirm(yes: bool, what: &str) -> Result<()> {
+/// Asks before an act that cannot be taken back, such as "delete the machine ps1". Where nobody can be
+/// asked, only `--yes` will do.
+fn confirm(yes: bool, act: &str) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Misuse(format!("delete {what}? nobody is here to ask: say --yes to mean it")).into());
+        return Err(Misuse(format!("{act}? nobody is here to ask: say --yes to mean it")).into());
     }
-    eprint!("delete {what}? [y/N] ");
+    eprint!("{act}? [y/N] ");
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("read the answer")?;
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => bail!("nothing was deleted"),
+        _ => bail!("nothing was done"),
     }
 }
 

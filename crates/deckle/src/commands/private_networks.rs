@@ -83,7 +83,7 @@ impl Verb {
             }
             Self::Get { id } => cli.output.one::<PrivateNetwork>(&client.get(&format!("{PATH}/{id}")).await?),
             Self::Delete { id, yes } => {
-                confirm(*yes, &format!("the private network {id}"))?;
+                confirm(*yes, &format!("delete the private network {id}"))?;
                 cli.output.one::<PrivateNetworkDeleted>(&client.delete(&format!("{PATH}/{id}")).await?)
             }
         }

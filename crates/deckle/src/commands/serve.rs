@@ -1,6 +1,11 @@
 //! `deckle serve`: the server.
 
+mod metrics;
+mod tls;
+
+use std::fmt;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::serve::Listener;
 use clap::{Args, ValueEnum};
 use deckle_api::Timestamp;
 use deckle_api::ids::TemplateId;
@@ -24,7 +31,9 @@ use deckle_engine::linux::Linux;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use self::tls::Certificate;
 use crate::state_folder;
 
 /// The templates that an emulator pretends: well-known ids of the hosted service, and their sizes in GiB.
@@ -83,6 +92,8 @@ impl Serve {
         let state = state_folder::or_default(self.state.clone());
         let _lock = lock(&state).await?;
         let config = config(self.config.as_deref(), &state)?;
+        // What may be wrong with the settings is told before the first key is made.
+        let doors = Doors::open(self.listen, &config).await?;
         let app = start::start(Start {
             catalogue: catalogue(&config)?,
             database: self.database(&state).parse().map_err(anyhow::Error::msg)?,
@@ -100,7 +111,7 @@ impl Serve {
         if let Some(key) = start::first_key(&app, &key_file).await.map_err(told)? {
             println!("first API key (also in {}): {key}", key_file.display());
         }
-        self.serve(app, &state).await
+        serve(app, &state, doors).await
     }
 
     fn database(&self, state: &Path) -> String {
@@ -124,31 +135,66 @@ impl Serve {
             }
         }
     }
+}
 
-    async fn serve(&self, app: App, state: &Path) -> Result<()> {
-        let listener =
-            TcpListener::bind(self.listen).await.with_context(|| format!("listen on {}", self.listen))?;
-        let admin = admin_socket(&state.join("admin.sock"))?;
-        let (end, ended) = watch::channel(false);
-        let until = |mut ended: watch::Receiver<bool>| async move {
-            let _ = ended.wait_for(|ended| *ended).await;
+/// Where the server is reached over the network, and how it shows who it is.
+struct Doors {
+    api: TcpListener,
+    certificate: Option<Certificate>,
+    metrics: Option<TcpListener>,
+}
+
+impl Doors {
+    async fn open(api: SocketAddr, config: &Config) -> Result<Self> {
+        let open = |address| async move {
+            TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
         };
-        let visits = tokio::spawn(reconciler::run(app.clone()));
-        println!("listening on http://{}", listener.local_addr()?);
-        let api = axum::serve(listener, deckle_control::router(app.clone()));
-        let api = tokio::spawn(api.with_graceful_shutdown(until(ended.clone())).into_future());
-        let admin = axum::serve(admin, deckle_control::admin_router(app));
-        let admin = tokio::spawn(admin.with_graceful_shutdown(until(ended)).into_future());
-        asked_to_end().await?;
-        tracing::info!("ending; machines go on");
-        end.send_replace(true);
-        let answers = async { (api.await, admin.await) };
-        if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
-            tracing::warn!("requests were still under way after {LAST_ANSWERS:?}");
-        }
-        visits.abort();
-        Ok(())
+        let metrics = match config.metrics {
+            Some(address) => Some(open(address).await?),
+            None => None,
+        };
+        let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
+        Ok(Self { api: open(api).await?, certificate, metrics })
     }
+}
+
+/// Answers the API and the operator, and visits objects, until the server is asked to end.
+async fn serve(app: App, state: &Path, Doors { api, certificate, metrics }: Doors) -> Result<()> {
+    let admin = admin_socket(&state.join("admin.sock"))?;
+    let (end, ended) = watch::channel(false);
+    let address = api.local_addr()?;
+    let routes = deckle_control::router(app.clone());
+    let (scheme, api) = match certificate {
+        None => ("http", answer(api, routes, ended.clone())),
+        Some(certificate) => ("https", answer(tls::listen(api, certificate)?, routes, ended.clone())),
+    };
+    let admin = answer(admin, deckle_control::admin_router(app.clone()), ended.clone());
+    if let Some(metrics) = metrics {
+        println!("metrics on http://{}/metrics", metrics.local_addr()?);
+        answer(metrics, metrics::routes(app.clone(), metrics::begin()?), ended.clone());
+    }
+    let visits = tokio::spawn(reconciler::run(app));
+    println!("listening on {scheme}://{address}");
+    asked_to_end().await?;
+    tracing::info!("ending; machines go on");
+    end.send_replace(true);
+    let answers = async { (api.await, admin.await) };
+    if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+        tracing::warn!("requests were still under way after {LAST_ANSWERS:?}");
+    }
+    visits.abort();
+    Ok(())
+}
+
+/// Answers what comes in on a listener, until the server is asked to end.
+fn answer<L>(listener: L, routes: Router, mut ended: watch::Receiver<bool>) -> JoinHandle<io::Result<()>>
+where
+    L: Listener<Addr: fmt::Debug>,
+{
+    let end = async move {
+        let _ = ended.wait_for(|ended| *ended).await;
+    };
+    tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(end).into_future())
 }
 
 /// The settings of the file asked for, else of the one that `DECKLE_CONFIG` names, else the defaults, for a
@@ -216,7 +262,7 @@ fn pretended() -> Vec<(TemplateId, &'static str, u64)> {
 /// Who can open it is the operator.
 fn admin_socket(path: &Path) -> Result<UnixListener> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).context("clear admin.sock");
         }
         _ => {}

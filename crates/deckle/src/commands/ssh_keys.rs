@@ -65,7 +65,7 @@ impl Verb {
                 cli.output.list::<SshKey>(&paging.fetch(&client, PATH, &filters).await?)
             }
             Self::Delete { id, yes } => {
-                confirm(*yes, &format!("the SSH key {id}"))?;
+                confirm(*yes, &format!("delete the SSH key {id}"))?;
                 cli.output.one::<SshKey>(&client.delete(&format!("{PATH}/{id}")).await?)
             }
         }

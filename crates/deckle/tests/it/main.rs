@@ -8,10 +8,13 @@
 
 mod administration;
 mod canned;
+mod curl;
 mod images;
 mod machines;
 mod objects;
 mod retries;
+mod served;
+mod server;
 mod shell;
 mod targets;
 mod world;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::canned::{Answer, Canned, error, ok};
+use crate::canned::{Answer, Canned, error, json, ok};
 use crate::objects::{machine, ordered, page};
 use crate::world::World;
 
@@ -17,14 +17,17 @@ fn network() -> serde_json::Value {
 
 #[test]
 fn an_error_of_the_api_is_told_with_its_code() {
+    let stranger = json!({"message": "tea only", "code": "TEAPOT", "issues": [{"message": "no coffee"}]});
     let server = Canned::start(vec![
         ("GET /v1/machines/ps1", error(404, "NOT_FOUND", "there is no machine ps1")),
         ("GET /v1/machines", error(401, "UNAUTHORIZED", "the key is not known")),
+        ("GET /v1/machines", json(418, stranger)),
         ("GET /v1/machines", Answer::Whole(502, vec![], b"<html>bad gateway</html>".to_vec())),
         ("GET /v1/machines", Answer::Whole(200, vec![], b"<html>welcome</html>".to_vec())),
     ]);
     let mut world = World::at("errors", &server.url, "secret");
     world.run("machine get ps1");
+    world.run("machine list");
     world.run("machine list");
     world.run("machine list");
     world.run("machine list -o json");

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// What a moment looks like in a transcript: as long as a real one, so that columns stay where they are.
 const MOMENT: &str = "YYYY-MM-DDThh:mm:ss.mmmZ";
 
+/// How many characters a new id has after its prefix.
+const MINTED_CHARS: usize = 8;
+
 /// How much of a command line a file is named after.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -24,6 +27,7 @@ pub struct World {
     environment: Vec<(&'static str, String)>,
     /// What is written otherwise in transcripts.
     stand_ins: Vec<(String, String)>,
+    learned: u32,
     /// How often a command line was recorded.
     recorded: HashMap<String, u32>,
 }
@@ -45,6 +49,7 @@ impl World {
                 ("DECKLE_STATE", state.clone()),
             ],
             stand_ins: vec![(state, "STATE".to_owned()), (root, "HOME".to_owned())],
+            learned: 0,
             recorded: HashMap::new(),
         }
     }
@@ -52,11 +57,16 @@ impl World {
     /// A world whose commands talk to a server.
     pub fn at(story: &'static str, url: &str, key: &str) -> Self {
         let mut world = Self::nowhere(story);
-        world.set("DECKLE_URL", url);
         world.set("DECKLE_API_KEY", key);
-        world.stands_for("SERVER", url);
-        world.stands_for("SERVER", url.trim_start_matches("http://"));
+        world.go_to(url);
         world
+    }
+
+    /// Has the commands that follow talk to a server.
+    pub fn go_to(&mut self, url: &str) {
+        self.set("DECKLE_URL", url);
+        self.stands_for("SERVER", url);
+        self.stands_for("SERVER", url.trim_start_matches("http://").trim_start_matches("https://"));
     }
 
     /// Sets a variable for all commands that follow.
@@ -71,11 +81,33 @@ impl World {
 
     /// Learns an id that a real server made: in transcripts its tail becomes a number of the same length,
     /// in the order of learning.
-    #[expect(dead_code, reason = "for the stories that run against a real server")]
     pub fn learn(&mut self, prefix: &str, id: &str) {
-        let nth = self.stand_ins.len();
+        self.learned += 1;
+        let nth = self.learned;
         let width = id.len() - prefix.len();
         self.stand_ins.push((id.to_owned(), format!("{prefix}{nth:0width$}")));
+    }
+
+    /// Runs a command that makes objects, and learns their new ids, one for each prefix, before it compares.
+    pub fn make<const N: usize>(&mut self, line: &str, prefixes: [&str; N]) -> [String; N] {
+        let output = self.command(line).output().unwrap();
+        let text = String::from_utf8([output.stdout.clone(), output.stderr.clone()].concat()).unwrap();
+        let made = prefixes.map(|prefix| {
+            let id = self.new_id(&text, prefix).unwrap_or_else(|| panic!("{line} made no {prefix}: {text}"));
+            self.learn(prefix, &id);
+            id
+        });
+        self.compare(line, &output);
+        made
+    }
+
+    fn new_id(&self, text: &str, prefix: &str) -> Option<String> {
+        let is_new = |word: &&str| {
+            word.len() == prefix.len() + MINTED_CHARS
+                && word.starts_with(prefix)
+                && self.stand_ins.iter().all(|(known, _)| known != word)
+        };
+        text.split(|c: char| !c.is_ascii_alphanumeric()).find(is_new).map(str::to_owned)
     }
 
     /// The folder that stands for the user's home; commands run in it.

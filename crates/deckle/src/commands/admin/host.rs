@@ -24,7 +24,10 @@ impl Verb {
     /// Does it. A server that runs has the state folder's lock, and this refuses.
     pub async fn run(&self, state: &Path) -> Result<()> {
         let Self::Clear { yes } = self;
-        confirm(*yes, "all that runs on this host (disks and the database stay)")?;
+        confirm(
+            *yes,
+            "shut down all machines on this host and take its networks down (disks and the database stay)",
+        )?;
         let _lock = serve::lock(state).await?;
         let settings = serve::config(None, state)?.linux;
         let told = |fault: deckle_engine::Error| anyhow::anyhow!(fault.told());

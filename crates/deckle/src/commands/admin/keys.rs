@@ -57,7 +57,7 @@ impl Verb {
             }
             Self::List => cli.output.list::<ApiKey>(&client.get(PATH).await?),
             Self::Delete { id, yes } => {
-                confirm(*yes, &format!("the API key {id}"))?;
+                confirm(*yes, &format!("delete the API key {id}"))?;
                 let answer = client.delete(&format!("{PATH}/{id}")).await?;
                 cli.output.gone(&answer, &format!("{id} is deleted"))
             }

@@ -48,7 +48,7 @@ impl Verb {
                 cli.output.one::<Member>(&answer)
             }
             Self::Remove { team, user, yes } => {
-                confirm(*yes, &format!("the membership of {user} in {team}"))?;
+                confirm(*yes, &format!("take {user} out of {team}"))?;
                 let answer = client.delete(&format!("{}/{team}/members/{user}", teams::PATH)).await?;
                 cli.output.gone(&answer, &format!("{user} is out of {team}"))
             }

@@ -78,7 +78,7 @@ impl Verb {
             }
             Self::List => cli.output.list::<Template>(&client.get(PATH).await?),
             Self::Delete { id, yes } => {
-                confirm(*yes, &format!("the template {id}"))?;
+                confirm(*yes, &format!("delete the template {id}"))?;
                 let answer = client.delete(&format!("{PATH}/{id}")).await?;
                 cli.output.gone(&answer, &format!("{id} is deleted"))
             }

@@ -70,7 +70,7 @@ impl Verb {
             Self::Stop(switch) => switch.order(cli, "stop").await,
             Self::Restart(switch) => switch.order(cli, "restart").await,
             Self::Delete { switch: Switch { id, wait }, yes } => {
-                confirm(*yes, &format!("the machine {id}, its disk and its snapshots"))?;
+                confirm(*yes, &format!("delete the machine {id}, its disk and its snapshots"))?;
                 waiting::finish(cli, &client, *wait, client.delete(&format!("{PATH}/{id}")).await?).await
             }
             Self::Ssh(ssh) => ssh.run(&client).await,

@@ -1,0 +1,108 @@
+//! What an operator does, and what members and other teams then see.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+#[test]
+fn a_member_looks_and_an_administrator_acts() {
+    let (mut world, _server) = super::world("served_members");
+    let [machine] = world.make("machine create --name first --template t0nspur5", ["ps"]);
+    let [team, _owner] = world.make("admin team list", ["te", "u"]);
+    let set = format!("admin member set {team} --email m@lab.example --role");
+    let [member] = world.make(&format!("{set} member"), ["u"]);
+    let key = make_key(&mut world, &team, "m@lab.example");
+    world.set("DECKLE_API_KEY", &key);
+    world.run(&format!("machine get {machine}"));
+    world.run("machine create --name x --template t0nspur5");
+    world.run(&format!("machine delete {machine} --yes"));
+    world.run("private-network create --name lab");
+    world.run(&format!("{set} admin"));
+    world.run(&format!("machine stop {machine}"));
+    world.run(&format!("admin member remove {team} {member}"));
+    world.run(&format!("admin member remove {team} {member} --yes"));
+    world.run("machine list");
+    world.run("session get");
+}
+
+#[test]
+fn teams_do_not_see_each_other() {
+    let (mut world, _server) = super::world("served_teams");
+    let [machine, event] =
+        world.make("machine create --name first --template t0nspur5 -o json", ["ps", "ev"]);
+    let [network] = world.make("private-network create --name lab", ["n"]);
+    let [team, _] = world.make("admin team create --name Other --owner-email o@other.example", ["te", "u"]);
+    world.run("admin team create --name Other --owner-email nobody");
+    let key = make_key(&mut world, &team, "o@other.example");
+    world.set("DECKLE_API_KEY", &key);
+    world.run("machine list");
+    world.run(&format!("machine get {machine}"));
+    world.run(&format!("machine stop {machine}"));
+    world.run(&format!("machine delete {machine} --yes"));
+    world.run(&format!("machine-event wait {event}"));
+    world.run(&format!("machine create --name x --template t0nspur5 --network-id {network}"));
+    world.run(&format!("private-network delete {network} --yes"));
+}
+
+#[test]
+fn a_key_is_shown_once_and_ends_when_it_is_deleted() {
+    let (mut world, _server) = super::world("served_keys");
+    let [team, owner] = world.make("admin team list", ["te", "u"]);
+    let create = format!("admin key create --team {team} --email owner@deckle.local --name");
+    let made = world.command(&format!("{create} reader --scopes read:all -o json")).output().unwrap();
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["userId"], owner.as_str());
+    let id = made["id"].as_str().unwrap();
+    world.learn("k", id);
+    world.make("admin key list", ["k"]);
+    world.run(&format!("{create} x --scopes read:everything"));
+    world.set("DECKLE_API_KEY", made["key"].as_str().unwrap());
+    world.run("machine list");
+    world.run("machine create --name x --template t0nspur5");
+    world.run(&format!("admin key delete {id} --yes"));
+    world.run("machine list");
+    world.run(&format!("admin key delete {id} --yes"));
+}
+
+#[test]
+fn templates_and_leaks_are_the_operators() {
+    let (mut world, _server) = super::world("served_templates");
+    world.run("admin template list");
+    world.run("admin template delete t04azgph --yes");
+    world.run("admin template delete t04azgph --yes");
+    world.run("os-template list");
+    world.run("admin leak list");
+    world.run("doctor --leaks");
+}
+
+/// What it finds is up to the host; how it is said is not.
+#[test]
+fn a_doctor_says_what_mends_each_thing() {
+    let (world, _server) = super::world("served_doctor");
+    let shown = world.command("doctor").output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let is_line = |line: &str| {
+        ["[good] ", "[weak] ", "[BAD ] ", "       cure: "].iter().any(|begin| line.starts_with(begin))
+    };
+    assert!(text.lines().count() > 5 && text.lines().all(is_line), "{text}");
+    assert_eq!(shown.status.success(), !text.contains("[BAD ]"), "{text}");
+    let json = world.command("doctor -o json").output().unwrap();
+    let checks: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let keys: Vec<_> = checks[0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["name", "verdict", "found", "cure"]);
+}
+
+/// Makes a key of a member, and answers its text.
+fn make_key(world: &mut World, team: &str, email: &str) -> String {
+    let line = format!("admin key create --team {team} --email {email} --name story");
+    let output = world.command(&line).output().unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let fact = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.and_then(|line| line.split_whitespace().last()).unwrap().to_owned()
+    };
+    world.learn("k", &fact("id"));
+    world.stands_for("KEY", &fact("key"));
+    world.compare(&line, &output);
+    fact("key")
+}
