@@ -92,6 +92,8 @@ pub struct Limits {
     pub visits: usize,
     /// How long a request may take, in seconds.
     pub request_s: u64,
+    /// How long an operator's request may take, in seconds: an image is converted within one.
+    pub operator_s: u64,
     /// How long the answer to an idempotency key is kept, in seconds.
     pub idempotency_s: i64,
     /// The largest virtual size of a template, in GiB.
@@ -112,6 +114,7 @@ impl Default for Limits {
             look_again_ms: 250,
             visits: 8,
             request_s: 60,
+            operator_s: 4 * 3600,
             idempotency_s: 24 * 3600,
             template_gib: 500,
             disk_gb: 16_000,

@@ -16,6 +16,7 @@ mod machine_types;
 mod machines;
 mod names;
 mod os_templates;
+mod patience;
 mod private_networks;
 pub mod reconciler;
 mod regions;
@@ -56,10 +57,12 @@ pub fn router(app: App) -> Router {
     let (routes, api) = v1().split_for_parts();
     let document = http::openapi::document(&api);
     let routes = routes.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
-    http::shell(Router::new().nest("/v1", routes), app)
+    let limit_s = app.config.limits.request_s;
+    http::shell(Router::new().nest("/v1", routes), app, limit_s)
 }
 
 /// All that the operator's socket serves.
 pub fn admin_router(app: App) -> Router {
-    http::shell(admin::routes(), app)
+    let limit_s = app.config.limits.operator_s;
+    http::shell(admin::routes(), app, limit_s)
 }

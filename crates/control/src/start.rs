@@ -54,6 +54,7 @@ pub async fn start(start: Start) -> Result<App> {
     if let Some(watch) = start.watch {
         store.watch(move |sql| watch(sql));
     }
+    store.prove(&start.sealer).await?;
     let host = |code: &String| (code.clone(), start.engine.clone());
     let regions: BTreeMap<_, _> = start.config.regions.iter().map(host).collect();
     let app = App::new(Parts {
@@ -63,9 +64,10 @@ pub async fn start(start: Start) -> Result<App> {
         clock: start.clock,
         catalogue: start.catalogue,
         regions,
+        patience: crate::patience::Patience::default(),
         running: crate::idempotency::Running::default(),
     });
-    os_templates::service::clear_unready(&app).await?;
+    os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;
     reconciler::begin(&app).await?;
     Ok(app)

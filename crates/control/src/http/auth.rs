@@ -44,7 +44,16 @@ impl Caller {
         let noun = path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default();
         let area = match noun {
             "private-networks" | "public-ips" | "shared-drives" | "firewall-rules" => "network",
-            "machines" | "machine-events" | "snapshots" | "custom-templates" | "startup-scripts" => "vm",
+            "machines"
+            | "machine-events"
+            | "machine-types"
+            | "machine-availability"
+            | "snapshots"
+            | "custom-templates"
+            | "startup-scripts"
+            | "ssh-keys" => "vm",
+            // What the official client asks before anything else, whatever the key is for.
+            "billing" => return Ok(()),
             _ => "all",
         };
         let needed = [format!("{verb}:all"), format!("{verb}:{area}")];

@@ -21,15 +21,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that a client may give to its request.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
-/// Puts the shell around the routes.
-pub fn shell(routes: Router<App>, app: App) -> Router {
+/// Puts the shell around the routes. No answer takes longer than `limit_s` seconds.
+pub fn shell(routes: Router<App>, app: App, limit_s: u64) -> Router {
     let routes = routes
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), receive))
         .with_state(app.clone());
     let without_slash = Router::new().fallback_service(routes).layer(middleware::from_fn(drop_last_slash));
-    Router::new().fallback_service(without_slash).layer(middleware::from_fn_with_state(app, number))
+    Router::new()
+        .fallback_service(without_slash)
+        .layer(middleware::from_fn_with_state((app, limit_s), number))
 }
 
 async fn no_such_path(uri: Uri) -> Error {
@@ -41,11 +43,10 @@ async fn no_such_method(request: Request) -> Error {
 }
 
 /// Gives the request an id, tells it back, and sees that an answer comes in any case.
-async fn number(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn number(State((app, limit_s)): State<(App, u64)>, request: Request, next: Next) -> Response {
     let given =
         request.headers().get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_CHARS_MAX && !id.is_empty());
     let id = given.cloned().unwrap_or_else(|| fresh_id(app.clock.random()));
-    let limit_s = app.config.limits.request_s;
     let handled = tokio::spawn(tokio::time::timeout(Duration::from_secs(limit_s), next.run(request)));
     let mut response = match AssertUnwindSafe(handled).0.await {
         Ok(Ok(response)) => response,

@@ -28,23 +28,23 @@ impl Taken {
     }
 }
 
-/// What a host has, and what is taken of it.
+/// What a host has, where that has bounds, and what is taken of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// What it has; nothing is a bound where it is absent.
+    /// What it has.
     pub capacity: Option<Capacity>,
     /// What is taken.
     pub taken: Taken,
 }
 
 impl Room {
-    /// Why there is no room for one more machine of a type, if there is none.
+    /// Why there is none for one more machine of a type, if there is none.
     pub fn short_of(&self, wanted: &Type) -> Option<String> {
         self.capacity.and_then(|capacity| short_of(wanted, &capacity, self.taken))
     }
 }
 
-/// Why there is no room for one more machine of a type, if there is none. Memory is never promised twice.
+/// Memory is never promised twice.
 fn short_of(wanted: &Type, capacity: &Capacity, taken: Taken) -> Option<String> {
     let label = &wanted.label;
     if let Some(gpu) = &wanted.gpu {

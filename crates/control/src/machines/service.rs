@@ -14,8 +14,7 @@ use sea_orm::ConnectionTrait;
 
 pub use create::create;
 
-pub use super::placement::Room;
-use super::placement::Taken;
+use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
 use super::views;
@@ -240,13 +239,14 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
-/// What there is room for on a region's host now.
-pub async fn room(app: &App, store: &impl ConnectionTrait, region: &str) -> Result<Room> {
-    let capacity = app.engine(region)?.look_capacity().await;
-    let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
-    let taken = match capacity {
-        Some(_) => Taken::by(&app.catalogue, &store::placed(store).await?),
-        None => Taken::default(),
-    };
-    Ok(Room { capacity, taken })
+/// The room that is left in each region.
+pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
+    let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);
+    let mut rooms = Vec::with_capacity(app.regions.len());
+    for (region, engine) in &app.regions {
+        let capacity = engine.look_capacity().await;
+        let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
+        rooms.push((region.clone(), Room { capacity, taken }));
+    }
+    Ok(rooms)
 }

@@ -40,6 +40,7 @@ pub struct Model {
     pub intent: Text<Intent>,
     pub settled: bool,
     pub boots_wanted: i64,
+    pub ready_boot: Option<i64>,
     pub disk_made: bool,
     pub placed: bool,
     pub shown_state: Text<MachineState>,

@@ -5,12 +5,17 @@
 mod bad_input;
 mod broken_host;
 mod contract;
+mod drift;
+mod dump;
 mod events;
+mod hooked;
 mod idempotency;
 mod lists;
 mod machines;
 mod manners;
 mod networks;
+mod rooms;
+mod seals;
 mod teams;
 mod templates;
 mod world;
