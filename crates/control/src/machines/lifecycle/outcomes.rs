@@ -73,10 +73,13 @@ impl Visit<'_> {
         Ok(Next::Settled)
     }
 
-    /// Says that nothing of the machine is left. The disk's call is made once more: it also removes what
-    /// a crash may have left beside a disk.
+    /// Says that nothing of the machine is left. The calls for its port and its disk are made once more:
+    /// half a port is seen as none, and a crash may have left something beside a disk.
     pub(super) async fn forget(&mut self, engine: &dyn Engine) -> Result<std::result::Result<Next, Fault>> {
         let row = &self.row;
+        if let Err(fault) = engine.remove_nic(&row.id.0, &row.host_network()).await {
+            return Ok(Err(fault));
+        }
         if let Err(fault) = engine.remove_disk(&row.id.0).await {
             return Ok(Err(fault));
         }
