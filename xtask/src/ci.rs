@@ -18,14 +18,15 @@ pub fn run(root: &Path) -> Result<()> {
 }
 
 /// Runs one step and prints its time: CI has a budget.
-fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     let begun = Instant::now();
     let outcome = step();
     println!("{name}: {:.1} s", begun.elapsed().as_secs_f64());
     outcome
 }
 
-fn cargo(root: &Path, words: &[&str]) -> Result<()> {
+/// Runs cargo in the workspace.
+pub fn cargo(root: &Path, words: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let line = format!("cargo {}", words.join(" "));
     let status = Command::new(cargo).args(words).current_dir(root).status().with_context(|| line.clone())?;
