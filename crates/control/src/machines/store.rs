@@ -145,6 +145,19 @@ pub async fn in_network(
     rows.order_by(Column::PrivateIp, Order::Asc).all(store).await
 }
 
+/// The machine that had a name first, of those in a network that have it.
+pub async fn oldest_of_name(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+    name_folded: &str,
+) -> Result<Option<MachineId>, DbErr> {
+    let rows = Entity::find().select_only().column(Column::Id);
+    let rows = rows.filter(Column::NetworkId.eq(network.as_str())).filter(Column::NameFolded.eq(name_folded));
+    let rows = rows.filter(Column::DtDeleted.is_null()).order_by(Column::DtCreated, Order::Asc);
+    let id: Option<Text<MachineId>> = rows.order_by(Column::Id, Order::Asc).into_tuple().one(store).await?;
+    Ok(id.map(|id| id.0))
+}
+
 /// The addresses that a network's machines have, the lowest first.
 pub async fn addresses(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<i64>, DbErr> {
     let rows = Entity::find().select_only().column(Column::PrivateIp);

@@ -110,10 +110,8 @@ impl Visit<'_> {
 
     async fn is_oldest_of_its_name(&self) -> Result<bool> {
         let Some(network) = &self.row.network_id else { return Ok(true) };
-        let machines = store::in_network(self.app.store.read(), &network.0).await?;
-        let namesakes = machines.iter().filter(|machine| machine.name_folded == self.row.name_folded);
-        let oldest = namesakes.min_by_key(|machine| (machine.dt_created, machine.id.0.clone()));
-        Ok(oldest.is_none_or(|oldest| oldest.id == self.row.id))
+        let oldest = store::oldest_of_name(self.app.store.read(), &network.0, &self.row.name_folded).await?;
+        Ok(oldest.is_none_or(|oldest| oldest == self.row.id.0))
     }
 
     fn public_ip(&self) -> PublicIpSpec {
