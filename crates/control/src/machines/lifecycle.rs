@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
-use deckle_engine::seen::{AgentSeen, MachineSeen, NetworkSeen};
+use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use deckle_engine::specs::HostNetwork;
 use ipnet::Ipv4Net;
 use sea_orm::ActiveValue::Set;
@@ -41,12 +41,16 @@ struct Visit<'a> {
 /// Looks at a machine and takes one step.
 pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let Some(row) = store::find(app.store.read(), id).await? else { return Ok(Next::Never) };
-    let event = machine_events::service::open_of(app.store.read(), id).await?;
+    // An order unsettles its machine as it opens its event.
+    let event =
+        if row.settled { None } else { machine_events::service::open_of(app.store.read(), id).await? };
     let (seen, network) = match look(app, &row).await? {
         Ok(found) => found,
         Err(error) => return outcomes::stumbled(app, &row, error).await,
     };
-    let has_agent = os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
+    let comes_up = !row.settled && matches!(seen.power, seen::Power::On { .. });
+    let has_agent =
+        !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
     let sight = sight::of(&row, &seen, network, has_agent, now, &app.config.limits);
     let step = policy::next(row.intent.0, &sight);
