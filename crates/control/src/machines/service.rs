@@ -8,6 +8,7 @@ use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{ListMachines, Machine, MachineOrder};
 use deckle_api::paging::Page;
 use deckle_api::regions::Region;
+use deckle_engine::seen::Capacity;
 use sea_orm::ConnectionTrait;
 
 pub use create::create;
@@ -230,6 +231,12 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
+/// What a region's host has for machines; nothing where there is no limit.
+pub async fn capacity(app: &App, region: &str) -> Result<Option<Capacity>> {
+    let capacity = app.engine(region)?.look_capacity().await;
+    capacity.map_err(|error| Error::ours("look at a host's capacity", error))
+}
+
 /// Why a machine of a type could not be started on a region's host now, if it could not.
 pub async fn short_of(
     app: &App,
@@ -237,8 +244,16 @@ pub async fn short_of(
     machine_type: &Type,
     region: &str,
 ) -> Result<Option<String>> {
-    let capacity = app.engine(region)?.look_capacity().await;
-    let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
+    short_within(app, store, machine_type, capacity(app, region).await?).await
+}
+
+/// The same of a host with that capacity, which was looked up before: a transaction makes no engine call.
+pub async fn short_within(
+    app: &App,
+    store: &impl ConnectionTrait,
+    machine_type: &Type,
+    capacity: Option<Capacity>,
+) -> Result<Option<String>> {
     let Some(capacity) = capacity else { return Ok(None) };
     let taken = placement::Taken::by(&app.catalogue, &store::placed(store).await?);
     Ok(placement::short_of(machine_type, &capacity, taken))

@@ -160,8 +160,9 @@ impl Visit<'_> {
         let tx = app.store.begin().await?;
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
+        let capacity = service::capacity(app, &row.region).await?;
         }
-        if let Some(short) = service::short_of(app, &*tx, machine_type, &row.region).await? {
+        if let Some(short) = service::short_within(app, &*tx, machine_type, capacity).await? {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
         }
         let mut changes = store::changes(row);
