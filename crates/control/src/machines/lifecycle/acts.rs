@@ -14,6 +14,8 @@ use crate::{names, ssh_keys, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
+/// A look comes late by no more than this part of the time that was waited, while pauses are not at their limit.
+const LATE_PART: i64 = 32;
 
 /// How an act went: what is next, or the host's fault.
 type Acted = Result<std::result::Result<Next, Fault>>;
@@ -80,7 +82,9 @@ impl Visit<'_> {
         };
         let begun = self.row.pressed_first.map_or(since, Into::into).max(since);
         let waited_ms = (self.now.0 - begun.0) / 1000;
-        Next::In((waited_ms / 8).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)))
+        Next::In(
+            (waited_ms / LATE_PART).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)),
+        )
     }
 
     fn disk(&self) -> DiskSpec {
