@@ -117,15 +117,14 @@ impl Visit<'_> {
             return Ok(());
         }
         let tx = self.app.store.begin().await?;
-        if let Some(event) = begins
-            && machine_events::service::open_of(&*tx, &row.id.0)
-                .await?
-                .is_some_and(|open| open.id == event.id)
-        {
+        if let Some(event) = begins {
             machine_events::service::begin(&tx, event, self.now).await?;
         }
-        if changed && store::still_wanted(&*tx, row).await? {
-            self.row = store::change(&*tx, changes).await?;
+        if changed
+            && store::change(&*tx, row, changes).await?
+            && let Some(noted) = store::find(&*tx, &row.id.0).await?
+        {
+            self.row = noted;
         }
         tx.commit().await?;
         Ok(())

@@ -212,9 +212,12 @@ pub async fn aim(
     Entity::update(aimed).exec(store).await
 }
 
-/// Writes changes of a row that a visit has made.
-pub async fn change(store: &impl ConnectionTrait, changes: ActiveModel) -> Result<Model, DbErr> {
-    Entity::update(changes).exec(store).await
+/// Writes changes of a row that a visit has made, if what is wanted is still what `row` says. Whether it was.
+pub async fn change(store: &impl ConnectionTrait, row: &Model, changes: ActiveModel) -> Result<bool, DbErr> {
+    let same = Entity::update_many().set(changes).filter(Column::Id.eq(row.id.clone()));
+    let same = same.filter(Column::Intent.eq(row.intent)).filter(Column::BootsWanted.eq(row.boots_wanted));
+    let changed = same.filter(Column::DtDeleted.is_null()).exec(store).await?;
+    Ok(changed.rows_affected > 0)
 }
 
 /// A change of nothing yet, of that row.
@@ -224,8 +227,10 @@ pub fn changes(row: &Model) -> ActiveModel {
 
 /// Whether what is wanted is still what `row` says.
 pub async fn still_wanted(store: &impl ConnectionTrait, row: &Model) -> Result<bool, DbErr> {
-    let now = find(store, &row.id.0).await?;
-    Ok(now.is_some_and(|now| now.intent == row.intent && now.boots_wanted == row.boots_wanted))
+    let now = Entity::find().select_only().column(Column::Intent).column(Column::BootsWanted);
+    let now = now.filter(Column::Id.eq(row.id.clone())).filter(Column::DtDeleted.is_null());
+    let now: Option<(Text<Intent>, i64)> = now.into_tuple().one(store).await?;
+    Ok(now == Some((row.intent, row.boots_wanted)))
 }
 
 /// Takes the lowest free address of a pool for a machine, if one is left.

@@ -57,11 +57,10 @@ impl Visit<'_> {
 
     /// Changes the row, if what is wanted is still what was decided for.
     async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
+        let mut changes = store::changes(&self.row);
+        change(&mut changes);
         let tx = self.app.store.begin().await?;
-        if store::still_wanted(&*tx, &self.row).await? {
-            let mut changes = store::changes(&self.row);
-            change(&mut changes);
-            store::change(&*tx, changes).await?;
+        if store::change(&*tx, &self.row, changes).await? {
             tx.commit().await?;
         }
         Ok(Ok(Next::Now))
@@ -161,17 +160,17 @@ impl Visit<'_> {
             let why = format!("the machine type {} is no longer in the catalogue", row.machine_type);
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), why)));
         };
+        let capacity = service::capacity(app, &row.region).await?;
         let tx = app.store.begin().await?;
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
-        let capacity = service::capacity(app, &row.region).await?;
         }
         if let Some(short) = service::short_within(app, &*tx, machine_type, capacity).await? {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
         }
         let mut changes = store::changes(row);
         changes.placed = Set(true);
-        store::change(&*tx, changes).await?;
+        store::change(&*tx, row, changes).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
     }
@@ -188,18 +187,17 @@ impl Visit<'_> {
         };
         let mut changes = store::changes(row);
         changes.public_ip = Set(Some(ip));
-        store::change(&*tx, changes).await?;
+        store::change(&*tx, row, changes).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
     }
 
     async fn drop_public_ip(&mut self) -> Acted {
         let tx = self.app.store.begin().await?;
-        if store::still_wanted(&*tx, &self.row).await? {
+        let mut changes = store::changes(&self.row);
+        changes.public_ip = Set(None);
+        if store::change(&*tx, &self.row, changes).await? {
             store::drop_public_ip(&*tx, &self.row.id.0).await?;
-            let mut changes = store::changes(&self.row);
-            changes.public_ip = Set(None);
-            store::change(&*tx, changes).await?;
             tx.commit().await?;
         }
         Ok(Ok(Next::Now))

@@ -22,10 +22,6 @@ impl Visit<'_> {
         if was_clean && self.event.is_none() {
             return Ok(Next::Settled);
         }
-        let tx = self.app.store.begin().await?;
-        if !store::still_wanted(&*tx, row).await? {
-            return Ok(Next::Now);
-        }
         let mut changes = store::changes(row);
         changes.settled = Set(true);
         changes.shown_state = Set(Text(policy::shown(row.intent.0, None, &self.sight)));
@@ -35,7 +31,10 @@ impl Visit<'_> {
         if row.intent.0 == Intent::On && row.startup_script_id.is_some() {
             changes.script_served = Set(true);
         }
-        store::change(&*tx, changes).await?;
+        let tx = self.app.store.begin().await?;
+        if !store::change(&*tx, row, changes).await? {
+            return Ok(Next::Now);
+        }
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
@@ -50,15 +49,17 @@ impl Visit<'_> {
         if let Err(fault) = engine.remove_disk(&row.id.0).await {
             return Ok(Err(fault));
         }
-        let tx = self.app.store.begin().await?;
-        store::drop_public_ip(&*tx, &row.id.0).await?;
         let mut changes = store::changes(row);
         changes.settled = Set(true);
         changes.placed = Set(false);
         changes.public_ip = Set(None);
         changes.shown_state = Set(Text(MachineState::Off));
         changes.dt_deleted = Set(Some(self.now.into()));
-        store::change(&*tx, changes).await?;
+        let tx = self.app.store.begin().await?;
+        if !store::change(&*tx, row, changes).await? {
+            return Ok(Ok(Next::Now));
+        }
+        store::drop_public_ip(&*tx, &row.id.0).await?;
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
@@ -121,17 +122,18 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
     let event = machine_events::service::open_of(&*tx, &row.id.0).await?;
     let too_long = now.seconds_since(since.into()) >= limits.failing_s as f64;
     let ended = event.filter(|_| fault.is_final() || too_long);
+    let mut row = row.clone();
     if let Some(event) = &ended {
         machine_events::service::end(&tx, event, End::Error(told.clone()), now).await?;
         let intent = after_failure(event.name.0, row.intent.0);
         let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
-        store::aim(&*tx, row, intent, row.boots_wanted, shown, now).await?;
+        row = store::aim(&*tx, &row, intent, row.boots_wanted, shown, now).await?;
     }
-    let mut changes = store::changes(row);
+    let mut changes = store::changes(&row);
     changes.failing_since = Set(Some(since));
     changes.failures = Set(failures);
     changes.trouble = Set(Some(told));
-    store::change(&*tx, changes).await?;
+    store::change(&*tx, &row, changes).await?;
     tx.commit().await?;
     if ended.is_some() {
         return Ok(Next::Now);
