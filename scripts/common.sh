@@ -13,6 +13,13 @@ TARGET=$PROFILE
 [ "$PROFILE" = dev ] && TARGET=debug
 DECKLE=${CARGO_TARGET_DIR:-$PWD/target}/$TARGET/deckle
 
+# Under sudo the toolchain is usually the calling user's.
+if ! command -v cargo >/dev/null && [ -n "${SUDO_USER:-}" ]; then
+    home=$(getent passwd "$SUDO_USER" | cut -d: -f6)
+    export CARGO_HOME=${CARGO_HOME:-$home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup}
+    export PATH=$PATH:$CARGO_HOME/bin
+fi
+
 say() { echo "make: $*"; }
 
 fail() {

@@ -3,6 +3,8 @@
 # budget in seconds that it must not exceed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/common.sh
+source scripts/common.sh
 
 readonly FACTOR=${BUDGET_FACTOR:-1}
 readonly BUILD=$PWD/build

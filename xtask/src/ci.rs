@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::tidy;
+use crate::{openapi, tidy};
 
 const FORMAT: &[&str] = &["fmt", "--all", "--check"];
 const LINT: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -15,7 +15,8 @@ const LINT: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "w
 pub fn run(root: &Path) -> Result<()> {
     timed("tidy", || tidy::run(root))?;
     timed("format", || cargo(root, FORMAT))?;
-    timed("lint", || cargo(root, LINT))
+    timed("lint", || cargo(root, LINT))?;
+    timed("openapi", || openapi::run(root, openapi::Act::Check))
 }
 
 /// Runs one step and prints its time: CI has a budget.

@@ -1,12 +1,13 @@
 //! Deckle's automation. Each task is a file; each is also what CI runs.
 //!
 //! `cargo xtask tidy` checks the rules of the house style that break the design when they are broken;
-//! `cargo xtask ci` runs all that needs no built product; `host-test` runs what needs this host, and `bench`
-//! measures the built product on it.
+//! `cargo xtask openapi` writes the API's description; `cargo xtask ci` runs all that needs no built product;
+//! `host-test` runs what needs this host, and `bench` measures the built product on it.
 
 mod bench;
 mod ci;
 mod host_test;
+mod openapi;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -17,10 +18,12 @@ use anyhow::{Context, Result, bail};
 const TASKS: &str = "\
 cargo xtask TASK
 
-  ci         formatting, clippy and tidy: what every change must pass before its tests run
-  tidy       the rules of the house style that a program can check
-  host-test  the tests on this host: root, real machines, real networks
-  bench      measured figures; `cargo xtask bench --help` says more";
+  bench [OPTION…]    measured figures; --help says more
+  ci                 formatting, clippy, tidy and openapi --check: what every change must pass before
+                     its tests run
+  host-test          the tests on this host: root, real machines, real networks
+  openapi [--check]  writes openapi/v1.json from the code; --check only says whether it is right
+  tidy               the rules of the house style that a program can check";
 
 fn main() -> ExitCode {
     match task() {
@@ -33,23 +36,20 @@ fn main() -> ExitCode {
 }
 
 fn task() -> Result<()> {
-    let mut words = std::env::args().skip(1);
-    let task = words.next().unwrap_or_default();
-    if task == "bench" {
-        return bench::run(&root()?, words);
-    }
-    if let Some(word) = words.next() {
-        bail!("{task} takes no {word:?}\n\n{TASKS}");
-    }
-    match task.as_str() {
-        "ci" => ci::run(&root()?),
-        "tidy" => tidy::run(&root()?),
-        "host-test" => host_test::run(&root()?),
-        "" | "help" | "--help" => {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["bench", ref words @ ..] => bench::run(&root()?, words.iter().map(|word| (*word).to_owned())),
+        ["ci"] => ci::run(&root()?),
+        ["host-test"] => host_test::run(&root()?),
+        ["openapi"] => openapi::run(&root()?, openapi::Act::Write),
+        ["openapi", "--check"] => openapi::run(&root()?, openapi::Act::Check),
+        ["tidy"] => tidy::run(&root()?),
+        [] | ["help" | "--help"] => {
             println!("{TASKS}");
             Ok(())
         }
-        _ => bail!("there is no task {task:?}\n\n{TASKS}"),
+        _ => bail!("there is no task {:?}\n\n{TASKS}", words.join(" ")),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
-use axum::extract::{Path as Pair, State};
+use axum::extract::State;
 use axum::routing::{delete, get, post};
 use deckle_api::admin::{
     ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, Member, SetMember, Team, Template,
@@ -14,7 +14,7 @@ use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, UserId};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Body, Path, show};
+use crate::http::{Answer, Body, Pair, Path, show};
 use crate::{machines, os_templates, private_networks, teams};
 
 /// The operator's paths.
@@ -46,7 +46,7 @@ async fn set_member(
     show(teams::service::set_member(&app, &team, wanted).await?)
 }
 
-async fn remove_member(State(app): State<App>, Pair((team, user)): Pair<(TeamId, UserId)>) -> Answer<Team> {
+async fn remove_member(State(app): State<App>, Pair(team, user): Pair<TeamId, UserId>) -> Answer<Team> {
     show(teams::service::remove_member(&app, &team, &user).await?)
 }
 

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::idempotency::Running;
+use crate::patience::Patience;
 use crate::seal::Sealer;
 use crate::store::Store;
 
@@ -32,6 +33,8 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// Each region's host, by the region's code.
     pub regions: BTreeMap<String, Arc<dyn Engine>>,
+    /// What was done on hosts in vain.
+    pub patience: Patience,
     /// The requests with an idempotency key that are under way.
     pub running: Running,
 }

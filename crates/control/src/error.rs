@@ -79,6 +79,15 @@ impl Error {
         Self::NotFound(format!("there is no {kind} {id}"))
     }
 
+    /// The same, where a field of the request named the object.
+    #[must_use]
+    pub fn of_field(self, field: &str) -> Self {
+        match self {
+            Self::NotFound(told) => Self::NotFound(format!("{field}: {told}")),
+            other => other,
+        }
+    }
+
     /// A fault of the server.
     pub fn ours(act: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Ours { act: act.into(), source: source.into() }

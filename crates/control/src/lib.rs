@@ -16,6 +16,7 @@ mod machine_types;
 mod machines;
 mod names;
 mod os_templates;
+mod patience;
 mod private_networks;
 pub mod reconciler;
 mod regions;

@@ -33,8 +33,9 @@ async fn availability(
             format!("the region {region} does not offer {}", machine_type.label),
         ));
     }
-    let short = machines::service::short_of(&app, app.store.read(), machine_type, &region).await?;
-    show(MachineAvailability { available: short.is_none() })
+    let rooms = machines::service::rooms(&app).await?;
+    let available = rooms.iter().any(|(code, room)| *code == region && room.short_of(machine_type).is_none());
+    show(MachineAvailability { available })
 }
 
 /// List machine types

@@ -47,7 +47,8 @@ pub mod service {
     use sea_orm::ConnectionTrait;
 
     use super::*;
-    use crate::error::{Error, Result};
+    use crate::catalogue::Type;
+    use crate::error::{Error, Result, chain};
     use crate::store::{Cursors, Text};
     use crate::{machines, names};
 
@@ -70,18 +71,14 @@ pub mod service {
 
     /// All machine types, and whether there is room for one somewhere.
     async fn machine_types(app: &App) -> Result<Vec<AvailableMachineType>> {
-        let mut found = Vec::with_capacity(app.catalogue.types().len());
-        for machine_type in app.catalogue.types() {
-            let mut is_available = false;
-            for region in app.regions.keys().filter(|region| machine_type.is_in(region)) {
-                is_available = is_available
-                    || machines::service::short_of(app, app.store.read(), machine_type, region)
-                        .await?
-                        .is_none();
-            }
-            found.push(AvailableMachineType { machine_type_label: machine_type.label.clone(), is_available });
-        }
-        Ok(found)
+        let rooms = machines::service::rooms(app).await?;
+        let available = |machine_type: &Type| AvailableMachineType {
+            machine_type_label: machine_type.label.clone(),
+            is_available: rooms
+                .iter()
+                .any(|(region, room)| machine_type.is_in(region) && room.short_of(machine_type).is_none()),
+        };
+        Ok(app.catalogue.types().iter().map(available).collect())
     }
 
     /// A template that machines can be made from, named by a request's `templateId`.
@@ -142,7 +139,9 @@ pub mod service {
         {
             Ok(size_bytes) => ready(app, row, size_bytes).await,
             Err(error) => {
-                clear(app, &row).await?;
+                if let Err(left) = clear(app, &row).await {
+                    tracing::error!(template.id = %row.id.0, error = chain(&left), "a failed import is not cleared away; the next start tries again");
+                }
                 Err(error)
             }
         }
@@ -180,25 +179,45 @@ pub mod service {
         Ok(())
     }
 
-    /// Clears away what imports left that a crash interrupted: at the start of a server.
-    pub async fn clear_unready(app: &App) -> Result<()> {
+    /// Clears away what imports and deletions left that a crash interrupted: at the start of a server, which
+    /// goes on where its host does not let it.
+    pub async fn clear_left(app: &App) -> Result<()> {
         for row in store::unready(app.store.read()).await? {
             tracing::warn!(template.id = %row.id.0, "an import was interrupted; import the file again");
-            clear(app, &row).await?;
+            if let Err(error) = clear(app, &row).await {
+                tracing::error!(template.id = %row.id.0, error = chain(&error), "it is not cleared away");
+            }
+        }
+        for row in store::half_deleted(app.store.read()).await? {
+            if let Err(error) = remove_image(app, &row.id.0).await {
+                tracing::error!(template.id = %row.id.0, error = chain(&error), "a deleted template's image stays");
+            }
         }
         Ok(())
     }
 
-    /// Deletes a template. Machines made from it keep working: their disks hold on to its image.
+    /// Deletes a template. Machines made from it keep working: their disks hold on to its image. Where its
+    /// image could not be removed, it can be deleted again.
     pub async fn delete(app: &App, id: &TemplateId) -> Result<()> {
         let tx = app.store.begin().await?;
-        find(&*tx, id).await?;
-        store::mark_deleted(&*tx, id, app.clock.now()).await?;
+        let row = store::find(&*tx, id).await?.filter(|row| row.ready);
+        let row = row.ok_or_else(|| Error::no_such("template", id))?;
+        if row.dt_deleted.is_none() {
+            store::mark_deleted(&*tx, id, app.clock.now()).await?;
+        }
         tx.commit().await?;
+        remove_image(app, id).await
+    }
+
+    /// Removes a deleted template's image from every host, and writes down that it is gone.
+    async fn remove_image(app: &App, id: &TemplateId) -> Result<()> {
         for engine in app.engines() {
             let failed = |fault| Error::ours(format!("remove the image of {id}"), fault);
             engine.remove_template(id).await.map_err(failed)?;
         }
+        let tx = app.store.begin().await?;
+        store::mark_gone(&*tx, id).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -272,7 +291,18 @@ mod store {
     }
 
     pub async fn unready(store: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-        Entity::find().filter(Column::Ready.eq(false)).all(store).await
+        Entity::find().filter(Expr::cust("dt_deleted IS NULL AND NOT ready")).all(store).await
+    }
+
+    /// Deleted, with an image that may still be there.
+    pub async fn half_deleted(store: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+        Entity::find().filter(Expr::cust("dt_deleted IS NOT NULL AND ready")).all(store).await
+    }
+
+    pub async fn mark_gone(store: &impl ConnectionTrait, id: &TemplateId) -> Result<(), DbErr> {
+        let id = Unchanged(Text(id.clone()));
+        let gone = ActiveModel { id, ready: Set(false), ..Default::default() };
+        Entity::update(gone).exec(store).await.map(drop)
     }
 
     pub async fn find(store: &impl ConnectionTrait, id: &TemplateId) -> Result<Option<Model>, DbErr> {

@@ -182,13 +182,28 @@ fn pause(app: &App) -> Duration {
     Duration::from_micros(micros.unsigned_abs())
 }
 
+/// A visit under way. It ends when this is dropped, also by a panic: then the object is visited again.
+struct Turn<'a> {
+    app: &'a App,
+    object: &'a Object,
+    next_ms: Option<i64>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let next = self.next_ms.map(|pause_ms| Timestamp(self.app.clock.now().0 + pause_ms * 1000));
+        self.app.store.wakes().give_back(self.object.clone(), next);
+    }
+}
+
 async fn visit(app: &App, object: Object) {
+    let mut turn = Turn { app, object: &object, next_ms: Some(app.config.limits.pause_s_max * 1000) };
     let outcome = match &object {
         Object::PrivateNetwork(id) => private_networks::lifecycle::visit(app, id).await,
         Object::Machine(id) => machines::lifecycle::visit(app, id).await,
     };
     let limits = &app.config.limits;
-    let next = match outcome {
+    turn.next_ms = match outcome {
         Ok(Next::Now) => Some(0),
         Ok(Next::In(pause_ms)) => Some(pause_ms),
         Ok(Next::Settled) => Some(limits.drift_s * 1000),
@@ -198,8 +213,6 @@ async fn visit(app: &App, object: Object) {
             Some(limits.pause_s_max * 1000)
         }
     };
-    let next = next.map(|pause_ms| Timestamp(app.clock.now().0 + pause_ms * 1000));
-    app.store.wakes().give_back(object, next);
 }
 
 #[cfg(test)]

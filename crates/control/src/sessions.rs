@@ -66,7 +66,7 @@ async fn of(app: &App, caller: &Caller) -> Result<Session> {
         id: team.id.0.clone(),
         analytics_id: number(team.number),
     };
-    let membership = |(role, team): (Role, teams::store::teams::Model)| SessionMembership {
+    let membership = |(role, team): (Role, teams::TeamRow)| SessionMembership {
         team: MembershipTeam {
             name: team.name,
             id: team.id.0,

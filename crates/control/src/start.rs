@@ -63,9 +63,10 @@ pub async fn start(start: Start) -> Result<App> {
         clock: start.clock,
         catalogue: start.catalogue,
         regions,
+        patience: crate::patience::Patience::default(),
         running: crate::idempotency::Running::default(),
     });
-    os_templates::service::clear_unready(&app).await?;
+    os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;
     reconciler::begin(&app).await?;
     Ok(app)

@@ -105,11 +105,13 @@ pub mod service {
         listing.name = query.name.map(|part| (store::Column::NameFolded, part));
         let rows = listing.page(app.store.read()).await?;
         let page = rows.page(|next| cursors.write(next), |row| row);
-        let mut items = Vec::with_capacity(page.items.len());
-        for row in page.items {
-            let machines = machines::service::with_script(app.store.read(), &row.id.0).await?;
-            items.push(shown(row, machines));
-        }
+        let scripts: Vec<_> = page.items.iter().map(|row| row.id.0.clone()).collect();
+        let mut machines = machines::service::with_scripts(app.store.read(), &scripts).await?;
+        let shown = |row: ScriptRow| {
+            let assigned = machines.remove(&row.id.0).unwrap_or_default();
+            shown(row, assigned)
+        };
+        let items = page.items.into_iter().map(shown).collect();
         Ok(Page { has_more: page.has_more, next_page: page.next_page, items })
     }
 
@@ -149,8 +151,8 @@ pub mod service {
 
     pub(super) async fn get(app: &App, caller: &Caller, id: &StartupScriptId) -> Result<StartupScript> {
         let row = find(app.store.read(), &caller.team, id).await?;
-        let machines = machines::service::with_script(app.store.read(), id).await?;
-        Ok(shown(row, machines))
+        let machines = machines::service::with_scripts(app.store.read(), std::slice::from_ref(id)).await?;
+        Ok(shown(row, machines.into_values().flatten().collect()))
     }
 
     /// A team's script.

@@ -27,15 +27,20 @@ pub struct Query<T>(pub T);
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
+/// Both ids of a path that has two.
+#[derive(Debug)]
+pub struct Pair<A, B>(pub A, pub B);
+
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &App) -> Result<Self> {
         let bytes = bytes(request).await?;
         let text = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes[..] };
+        serde_json::from_slice::<serde::de::IgnoredAny>(text)
+            .map_err(|error| Error::NotJson(error.to_string()))?;
         let mut json = serde_json::Deserializer::from_slice(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| wrong_json(&error))?;
-        json.end().map_err(|error| Error::NotJson(error.to_string()))?;
         Ok(Self(value))
     }
 }
@@ -78,7 +83,21 @@ fn field_error(path: &str, said: &str) -> Error {
         }
     }
     let at = if path == "." { "body" } else { path };
-    Error::field(at, said)
+    Error::field(at, in_words_of_json(said))
+}
+
+/// `serde` says what it expected in words of Rust.
+fn in_words_of_json(said: &str) -> String {
+    let Some((found, expected)) = said.split_once(", expected ") else { return said.to_owned() };
+    let expected = match expected {
+        "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" => "a whole number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        object if object.starts_with("struct ") => "an object",
+        words => words,
+    };
+    format!("{}, expected {expected}", found.replace("sequence", "list").replace("map", "object"))
 }
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
@@ -86,6 +105,10 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
         let query = parts.uri.query().unwrap_or_default();
+        let zero = form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0'));
+        if let Some((key, _)) = zero {
+            return Err(Error::field(key, "expected text without a zero character"));
+        }
         let values = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         let value = serde_path_to_error::deserialize(values)
             .map_err(|error| field_error(&error.path().to_string(), &error.inner().to_string()))?;
@@ -99,10 +122,26 @@ impl<T: FromStr<Err: std::fmt::Display> + Send> FromRequestParts<App> for Path<T
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let read = axum::extract::Path::<String>::from_request_parts(parts, app).await;
         let axum::extract::Path(text) = read.map_err(|error| Error::NotFound(error.body_text()))?;
-        let id =
-            text.parse().map_err(|error| Error::NotFound(format!("there is no `{text}` here: {error}")))?;
-        Ok(Self(id))
+        Ok(Self(id(&text)?))
     }
+}
+
+impl<A, B> FromRequestParts<App> for Pair<A, B>
+where
+    A: FromStr<Err: std::fmt::Display>,
+    B: FromStr<Err: std::fmt::Display>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let read = axum::extract::Path::<(String, String)>::from_request_parts(parts, app).await;
+        let axum::extract::Path((a, b)) = read.map_err(|error| Error::NotFound(error.body_text()))?;
+        Ok(Self(id(&a)?, id(&b)?))
+    }
+}
+
+fn id<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
+    text.parse().map_err(|error| Error::NotFound(format!("there is no `{text}` here: {error}")))
 }
 
 #[cfg(test)]
@@ -116,7 +155,7 @@ mod tests {
         assert_eq!(told("config", "missing field `image`"), "config.image: is required");
         assert_eq!(
             told("diskSize", "invalid type: string \"x\", expected f64 at line 1 column 9"),
-            "diskSize: invalid type: string \"x\", expected f64"
+            "diskSize: invalid type: string \"x\", expected a number"
         );
         assert_eq!(
             told("nam", "unknown field `nam`, expected `name` or `region` at line 1"),

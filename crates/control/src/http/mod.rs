@@ -10,7 +10,7 @@ pub mod openapi;
 mod shell;
 
 pub use auth::Caller;
-pub use extract::{Body, Ignored, Path, Query};
+pub use extract::{Body, Ignored, Pair, Path, Query};
 pub use shell::shell;
 
 use serde::Serialize;

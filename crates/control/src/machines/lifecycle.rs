@@ -7,16 +7,18 @@ use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
+use deckle_engine::Error as Fault;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use deckle_engine::specs::HostNetwork;
 use ipnet::Ipv4Net;
 use sea_orm::ActiveValue::Set;
+use sea_orm::DbErr;
 
 use super::policy::{self, Power, Sight, Step};
 use super::sight;
 use super::store::{self, Model};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
 use crate::os_templates;
 use crate::reconciler::Next;
@@ -44,11 +46,12 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     // An order unsettles its machine as it opens its event.
     let event =
         if row.settled { None } else { machine_events::service::open_of(app.store.read(), id).await? };
-    let (seen, network) = match look(app, &row).await? {
+    let (seen, network) = match look(app, &row).await.or_else(as_fault)? {
         Ok(found) => found,
         Err(error) => return outcomes::stumbled(app, &row, error).await,
     };
-    let comes_up = !row.settled && matches!(seen.power, seen::Power::On { .. });
+    let was_ready = row.ready_boot == Some(row.boots_wanted);
+    let comes_up = !was_ready && matches!(seen.power, seen::Power::On { .. });
     let has_agent =
         !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
@@ -56,9 +59,17 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let step = policy::next(row.intent.0, &sight);
     let mut visit = Visit { app, row, event, seen, sight, now };
     visit.note(step).await?;
-    match visit.take(step).await? {
-        Ok(next) => Ok(next),
-        Err(error) => outcomes::stumbled(app, &visit.row, error).await,
+    match visit.take(step).await.or_else(as_fault)? {
+        Ok(next) => visit.went_well(step, next).await,
+        Err(fault) => outcomes::stumbled(app, &visit.row, fault).await,
+    }
+}
+
+/// What is wrong with more than the store is a fault like a host's: it ends the event, and is told there.
+fn as_fault<T>(error: Error) -> Result<std::result::Result<T, Fault>> {
+    match error {
+        Error::Ours { act, source } if !source.is::<DbErr>() => Ok(Err(Fault::lasting(act, source))),
+        error => Err(error),
     }
 }
 
@@ -102,9 +113,10 @@ impl Visit<'_> {
             changes.storage_used = Set(used);
             changed = true;
         }
-        if self.sight.power == Power::Off && row.pressed_first.is_some() {
+        if self.sight.power == Power::Off && (row.pressed_first.is_some() || row.ready_boot.is_some()) {
             changes.pressed_first = Set(None);
             changes.pressed_last = Set(None);
+            changes.ready_boot = Set(None);
             changed = true;
         }
         if row.settled && step != Step::Settle {

@@ -28,8 +28,24 @@ impl Taken {
     }
 }
 
-/// Why there is no room for one more machine of a type, if there is none. Memory is never promised twice.
-pub fn short_of(wanted: &Type, capacity: &Capacity, taken: Taken) -> Option<String> {
+/// What a host has, where that has bounds, and what is taken of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What it has.
+    pub capacity: Option<Capacity>,
+    /// What is taken.
+    pub taken: Taken,
+}
+
+impl Room {
+    /// Why there is none for one more machine of a type, if there is none.
+    pub fn short_of(&self, wanted: &Type) -> Option<String> {
+        self.capacity.and_then(|capacity| short_of(wanted, &capacity, self.taken))
+    }
+}
+
+/// Memory is never promised twice.
+fn short_of(wanted: &Type, capacity: &Capacity, taken: Taken) -> Option<String> {
     let label = &wanted.label;
     if let Some(gpu) = &wanted.gpu {
         return Some(format!(

@@ -170,6 +170,37 @@ pub enum Step {
     Tell(Trouble),
 }
 
+impl Step {
+    /// Whether it is done on the host, so that the next look shows it.
+    pub fn is_act(self) -> bool {
+        match self {
+            Self::MakeNetwork
+            | Self::MakeDisk
+            | Self::PlugNic
+            | Self::RoutePublicIp
+            | Self::PowerOn
+            | Self::CutPower
+            | Self::UnroutePublicIp
+            | Self::UnplugNic
+            | Self::RemoveNetwork
+            | Self::DeleteDisk => true,
+            Self::AwaitNetwork
+            | Self::RecordDisk
+            | Self::HoldPublicIp
+            | Self::Place
+            | Self::AwaitGuest
+            | Self::HonourGuest
+            | Self::PressPowerButton
+            | Self::AwaitHalt
+            | Self::DropPublicIp
+            | Self::Displace
+            | Self::Settle
+            | Self::Forget
+            | Self::Tell(_) => false,
+        }
+    }
+}
+
 /// What no step mends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -302,3 +333,6 @@ pub fn shown_when_ordered(order: MachineEventName, before: MachineState) -> Mach
         _ => before,
     }
 }
+
+#[cfg(test)]
+mod tests;

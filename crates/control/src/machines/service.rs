@@ -2,22 +2,23 @@
 
 mod create;
 
+use std::collections::BTreeMap;
+
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{ListMachines, Machine, MachineOrder};
 use deckle_api::paging::Page;
 use deckle_api::regions::Region;
-use deckle_engine::seen::Capacity;
 use sea_orm::ConnectionTrait;
 
 pub use create::create;
 
+use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
-use super::{placement, views};
+use super::views;
 use crate::app::App;
-use crate::catalogue::Type;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
@@ -221,9 +222,16 @@ pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId
     Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
 }
 
-/// The machines that a script is assigned to.
-pub async fn with_script(store: &impl ConnectionTrait, script: &StartupScriptId) -> Result<Vec<MachineId>> {
-    Ok(store::with_script(store, script).await?)
+/// The machines that each of some scripts is assigned to.
+pub async fn with_scripts(
+    store: &impl ConnectionTrait,
+    scripts: &[StartupScriptId],
+) -> Result<BTreeMap<StartupScriptId, Vec<MachineId>>> {
+    let mut machines: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (script, machine) in store::with_scripts(store, scripts).await? {
+        machines.entry(script).or_default().push(machine);
+    }
+    Ok(machines)
 }
 
 /// The machines that are not deleted.
@@ -231,30 +239,14 @@ pub async fn to_visit(app: &App) -> Result<Vec<MachineId>> {
     Ok(store::to_visit(app.store.read()).await?)
 }
 
-/// What a region's host has for machines; nothing where there is no limit.
-pub async fn capacity(app: &App, region: &str) -> Result<Option<Capacity>> {
-    let capacity = app.engine(region)?.look_capacity().await;
-    capacity.map_err(|error| Error::ours("look at a host's capacity", error))
-}
-
-/// Why a machine of a type could not be started on a region's host now, if it could not.
-pub async fn short_of(
-    app: &App,
-    store: &impl ConnectionTrait,
-    machine_type: &Type,
-    region: &str,
-) -> Result<Option<String>> {
-    short_within(app, store, machine_type, capacity(app, region).await?).await
-}
-
-/// The same of a host with that capacity, which was looked up before: a transaction makes no engine call.
-pub async fn short_within(
-    app: &App,
-    store: &impl ConnectionTrait,
-    machine_type: &Type,
-    capacity: Option<Capacity>,
-) -> Result<Option<String>> {
-    let Some(capacity) = capacity else { return Ok(None) };
-    let taken = placement::Taken::by(&app.catalogue, &store::placed(store).await?);
-    Ok(placement::short_of(machine_type, &capacity, taken))
+/// The room that is left in each region.
+pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
+    let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);
+    let mut rooms = Vec::with_capacity(app.regions.len());
+    for (region, engine) in &app.regions {
+        let capacity = engine.look_capacity().await;
+        let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
+        rooms.push((region.clone(), Room { capacity, taken }));
+    }
+    Ok(rooms)
 }

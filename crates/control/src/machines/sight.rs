@@ -69,14 +69,20 @@ fn power(row: &Model, seen: seen::Power) -> Power {
     }
 }
 
-/// A guest that was ready once in this boot stays ready: its agent may be busy, or gone.
+/// A guest that was ready once in this boot stays ready: its agent may be busy, or gone. A stalled one has
+/// had its time since it was ordered.
 fn guest(row: &Model, seen: &MachineSeen, has_agent: bool, now: Timestamp, limits: &Limits) -> Guest {
-    let seen::Power::On { since, .. } = seen.power else { return Guest::Booting };
-    if row.settled {
+    let since = match seen.power {
+        seen::Power::On { since, .. } => since,
+        seen::Power::Stalled { .. } => row.dt_modified.into(),
+        seen::Power::Off | seen::Power::Halted { .. } => return Guest::Booting,
+    };
+    if row.ready_boot == Some(row.boots_wanted) {
         return Guest::Ready;
     }
     let leased = seen.guest.leased;
     let ready = match (&seen.guest.agent, leased) {
+        _ if matches!(seen.power, seen::Power::Stalled { .. }) => false,
         (AgentSeen::Answers { .. }, Some(_)) => true,
         (_, Some(_)) if !has_agent => true,
         (AgentSeen::Absent, Some(leased)) => now.seconds_since(leased) >= limits.agent_s as f64,

@@ -40,6 +40,7 @@ pub struct Model {
     pub intent: Text<Intent>,
     pub settled: bool,
     pub boots_wanted: i64,
+    pub ready_boot: Option<i64>,
     pub disk_made: bool,
     pub placed: bool,
     pub shown_state: Text<MachineState>,
@@ -165,15 +166,21 @@ pub async fn addresses(store: &impl ConnectionTrait, network: &PrivateNetworkId)
     rows.order_by(Column::PrivateIp, Order::Asc).into_tuple().all(store).await
 }
 
-/// The machines that a script is assigned to.
-pub async fn with_script(
+/// Some scripts, each with a machine that it is assigned to.
+pub async fn with_scripts(
     store: &impl ConnectionTrait,
-    script: &StartupScriptId,
-) -> Result<Vec<MachineId>, DbErr> {
-    let rows = Entity::find().select_only().column(Column::Id);
-    let rows = rows.filter(Column::StartupScriptId.eq(script.as_str())).filter(Column::DtDeleted.is_null());
-    let ids: Vec<Text<MachineId>> = rows.order_by(Column::Id, Order::Asc).into_tuple().all(store).await?;
-    Ok(ids.into_iter().map(|id| id.0).collect())
+    scripts: &[StartupScriptId],
+) -> Result<Vec<(StartupScriptId, MachineId)>, DbErr> {
+    let scripts = scripts.iter().map(StartupScriptId::as_str);
+    let rows = Entity::find().select_only().column(Column::StartupScriptId).column(Column::Id);
+    let rows = rows.filter(Column::StartupScriptId.is_in(scripts)).filter(Column::DtDeleted.is_null());
+    let rows: Vec<(Text<StartupScriptId>, Text<MachineId>)> = rows
+        .order_by(Column::StartupScriptId, Order::Asc)
+        .order_by(Column::Id, Order::Asc)
+        .into_tuple()
+        .all(store)
+        .await?;
+    Ok(rows.into_iter().map(|(script, machine)| (script.0, machine.0)).collect())
 }
 
 /// How many machines of each type have a place on the host.

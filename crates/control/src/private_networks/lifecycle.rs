@@ -4,10 +4,10 @@ use deckle_api::ids::PrivateNetworkId;
 use deckle_engine::seen::NetworkSeen;
 use deckle_engine::specs::{HostNetwork, NetworkSpec};
 
-use super::store::{self, Intent, Model};
+use super::store::{self, Intent, Model, Trouble};
 use crate::app::App;
 use crate::error::Result;
-use crate::reconciler::Next;
+use crate::reconciler::{Next, Object};
 
 /// How long a network that could not be made or removed is left alone, in milliseconds.
 const PAUSE_MS: i64 = 1000;
@@ -42,8 +42,12 @@ pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
     match take_step(app, &row).await? {
         Ok(next) => Ok(next),
         Err(error) => {
-            tracing::warn!(network.id = %id, error = error.told(), "a network is not as it should be");
-            Ok(Next::In(PAUSE_MS))
+            let trouble = Trouble { told: error.told(), lasts: error.is_final() };
+            tracing::warn!(network.id = %id, error = trouble.told, "a network is not as it should be");
+            let tx = app.store.begin().await?;
+            store::tell(&*tx, &row, &trouble, app.clock.now()).await?;
+            tx.commit().await?;
+            Ok(Next::In(if trouble.lasts { app.config.limits.pause_s_max * 1000 } else { PAUSE_MS }))
         }
     }
 }
@@ -55,17 +59,26 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
         Ok(seen) => seen,
         Err(error) => return Ok(Err(error)),
     };
-    let acted = match next(row.intent.0, seen) {
+    let step = next(row.intent.0, seen);
+    let acted = match step {
         Step::Ensure => engine.ensure_network(&NetworkSpec { network, cidr: row.cidr.0 }).await,
         Step::Remove => engine.remove_network(&network).await,
         Step::Settle => return settle(app, row).await.map(Ok),
         Step::Forget => return forget(app, row).await.map(Ok),
     };
-    Ok(acted.map(|()| Next::Now))
+    let object = Object::PrivateNetwork(row.id.0.clone());
+    Ok(acted.and_then(|()| match app.patience.lost(&object, row.intent.0 as i64, &format!("{step:?}")) {
+        None => Ok(Next::Now),
+        Some(times) => {
+            let why = format!("its host said {times} times that it was done, and does not show it");
+            Err(deckle_engine::Error::passing(format!("{step:?} {}", row.id.0), why))
+        }
+    }))
 }
 
 async fn settle(app: &App, row: &Model) -> Result<Next> {
-    if !row.settled {
+    app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
+    if !row.settled || row.trouble.is_some() {
         let tx = app.store.begin().await?;
         store::settle(&*tx, row).await?;
         tx.commit().await?;
@@ -76,6 +89,7 @@ async fn settle(app: &App, row: &Model) -> Result<Next> {
 async fn forget(app: &App, row: &Model) -> Result<Next> {
     let tx = app.store.begin().await?;
     store::forget(&*tx, row).await?;
+    app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
     tx.commit().await?;
     Ok(Next::Never)
 }

@@ -1,5 +1,6 @@
 //! The rules of private networks.
 
+use deckle_api::Timestamp;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
 use deckle_api::paging::Page;
 use deckle_api::private_networks::{
@@ -9,7 +10,7 @@ use deckle_api::regions::Region;
 use ipnet::Ipv4Net;
 use sea_orm::ConnectionTrait;
 
-use super::store::{self, Model};
+use super::store::{self, Model, Trouble};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
@@ -82,6 +83,18 @@ pub async fn get(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<Pr
 pub async fn find(store: &impl ConnectionTrait, team: &TeamId, id: &PrivateNetworkId) -> Result<Model> {
     let row = store::find(store, id).await?.filter(|row| row.team_id.0 == *team && row.dt_deleted.is_none());
     row.ok_or_else(|| Error::no_such("private network", id))
+}
+
+/// What has kept a network from its host since a moment, if anything has.
+pub async fn trouble_since(
+    store: &impl ConnectionTrait,
+    id: &PrivateNetworkId,
+    since: Timestamp,
+) -> Result<Option<Trouble>> {
+    let Some(row) = store::find(store, id).await? else { return Ok(None) };
+    let recent = row.dt_trouble.is_some_and(|moment| Timestamp::from(moment) >= since);
+    let lasts = row.trouble_lasts;
+    Ok(row.trouble.filter(|_| recent).map(|told| Trouble { told, lasts }))
 }
 
 /// Deletes a network that nothing is in.

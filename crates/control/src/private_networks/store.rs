@@ -22,6 +22,15 @@ pub enum Intent {
     Gone,
 }
 
+/// Why a network is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What its host said.
+    pub told: String,
+    /// Whether trying again is of no use.
+    pub lasts: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "private_networks")]
 pub struct Model {
@@ -34,6 +43,9 @@ pub struct Model {
     pub cidr: Text<Ipv4Net>,
     pub intent: Text<Intent>,
     pub settled: bool,
+    pub trouble: Option<String>,
+    pub trouble_lasts: bool,
+    pub dt_trouble: Option<Micros>,
     pub dt_created: Micros,
     pub dt_deleted: Option<Micros>,
     pub forgotten: bool,
@@ -128,6 +140,9 @@ pub async fn insert(
         cidr: Set(Text(cidr)),
         intent: Set(Text(Intent::Present)),
         settled: Set(false),
+        trouble: Set(None),
+        trouble_lasts: Set(false),
+        dt_trouble: Set(None),
         dt_created: Set(now.into()),
         dt_deleted: Set(None),
         forgotten: Set(false),
@@ -150,8 +165,26 @@ pub async fn aim_gone(store: &impl ConnectionTrait, network: &Model, now: Timest
 /// Says that the host has what is wanted, if that is still what was looked for.
 pub async fn settle(store: &impl ConnectionTrait, network: &Model) -> Result<(), DbErr> {
     let settled = Entity::update_many().col_expr(Column::Settled, true.into());
+    let settled = settled.col_expr(Column::Trouble, Expr::value(Option::<String>::None));
     let same = settled.filter(Column::Id.eq(network.id.clone())).filter(Column::Intent.eq(network.intent));
     same.exec(store).await.map(drop)
+}
+
+/// Writes down why a visit has failed.
+pub async fn tell(
+    store: &impl ConnectionTrait,
+    network: &Model,
+    trouble: &Trouble,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let told = ActiveModel {
+        id: Unchanged(network.id.clone()),
+        trouble: Set(Some(trouble.told.clone())),
+        trouble_lasts: Set(trouble.lasts),
+        dt_trouble: Set(Some(now.into())),
+        ..Default::default()
+    };
+    Entity::update(told).exec(store).await.map(drop)
 }
 
 /// Forgets a network that nothing is left of: its range is free again.

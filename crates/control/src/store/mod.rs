@@ -50,7 +50,6 @@ pub struct Store {
 impl Store {
     /// Opens a store and brings its schema up to date.
     pub async fn open(location: &Location, schema: Option<&str>, wakes: Wakes) -> Result<Self, DbErr> {
-        let sqlite = location.0.starts_with("sqlite:");
         let url = match location.0.strip_prefix("sqlite:") {
             Some(path) => {
                 let path = path.strip_prefix("//").unwrap_or(path);
@@ -60,8 +59,9 @@ impl Store {
             None => location.0.clone(),
         };
         let connect = |connections| Database::connect(options(&url, schema, connections));
-        let write = connect(if sqlite { 1 } else { READERS }).await?;
-        let read = if sqlite { connect(READERS).await? } else { write.clone() };
+        // One writer at a time: those that wait for their turn keep no connection from the readers.
+        let write = connect(1).await?;
+        let read = connect(READERS).await?;
         let store = Self { read, write, wakes };
         migrate::run(&store.write).await?;
         Ok(store)

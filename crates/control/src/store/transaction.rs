@@ -39,13 +39,16 @@ impl Tx {
         self.woken.push(object);
     }
 
-    /// Makes the transaction's changes last.
+    /// Makes the transaction's changes last. It runs to its end also when nobody waits for it any more, as
+    /// after a request that took too long: what is committed is visited.
     pub async fn commit(self) -> Result<(), DbErr> {
-        self.inner.commit().await?;
-        for object in self.woken {
-            self.wakes.wake(object);
-        }
-        Ok(())
+        let Self { inner, wakes, woken } = self;
+        let committed = tokio::spawn(async move {
+            inner.commit().await?;
+            woken.into_iter().for_each(|object| wakes.wake(object));
+            Ok(())
+        });
+        committed.await.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string())))
     }
 }
 

@@ -3,4 +3,6 @@
 //! There are no operations of the API for them: an operator makes them, over the admin socket.
 
 pub mod service;
-pub mod store;
+mod store;
+
+pub use store::teams::Model as TeamRow;

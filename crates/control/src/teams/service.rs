@@ -39,7 +39,8 @@ fn hash(key: &str) -> String {
 pub async fn create(app: &App, wanted: CreateTeam) -> Result<Team> {
     let name = names::checked("name", &wanted.name)?;
     let email = checked_email("ownerEmail", &wanted.owner_email)?;
-    let namespace = wanted.namespace.unwrap_or_else(|| namespace_from(&name));
+    let id = TeamId::mint(app.clock.random());
+    let namespace = wanted.namespace.unwrap_or_else(|| namespace_from(&name, &id));
     check_namespace(&namespace)?;
     let tx = app.store.begin().await?;
     if store::namespace_taken(&*tx, &namespace).await? {
@@ -47,7 +48,7 @@ pub async fn create(app: &App, wanted: CreateTeam) -> Result<Team> {
     }
     let owner = user(app, &tx, &email).await?;
     let team = teams::ActiveModel {
-        id: Set(Text(TeamId::mint(app.clock.random()))),
+        id: Set(Text(id)),
         number: Set(store::next_team_number(&*tx).await?),
         name: Set(name),
         namespace: Set(namespace),
@@ -220,10 +221,11 @@ fn check_namespace(namespace: &str) -> Result<()> {
     Err(Error::field("namespace", expected))
 }
 
-fn namespace_from(name: &str) -> String {
+/// The words of a team's name, or its id where the name has none that a namespace can have.
+fn namespace_from(name: &str, id: &TeamId) -> String {
     let folded = name.to_lowercase();
     let words: Vec<_> =
         folded.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let joined: String = words.join("-").chars().take(NAMESPACE_CHARS_MAX).collect();
-    joined.trim_end_matches('-').to_owned()
+    if joined.is_empty() { id.to_string() } else { joined.trim_end_matches('-').to_owned() }
 }

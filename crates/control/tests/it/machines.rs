@@ -30,7 +30,7 @@ events:
 taken: 1 places, 0 public addresses, 0 networks
 "
         .to_owned()
-            + &crate::world::numbered(&world.host.dump())
+            + &crate::dump::numbered(&world.host.dump())
     );
 }
 

@@ -1,14 +1,20 @@
 //! The control plane through its rim: HTTP in, the whole world out.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
 mod bad_input;
 mod broken_host;
 mod contract;
+mod drift;
+mod dump;
 mod events;
+mod hooked;
 mod idempotency;
 mod lists;
 mod machines;
 mod manners;
 mod networks;
+mod rooms;
 mod teams;
 mod templates;
 mod world;

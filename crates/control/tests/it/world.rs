@@ -3,7 +3,7 @@
 //! A story runs on SQLite, or on PostgreSQL where `DECKLE_TEST_DATABASE` names one. On SQLite every
 //! statement that a story causes is looked at: one that scans a table fails the story.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,13 +25,15 @@ use deckle_control::config::Config;
 use deckle_control::reconciler;
 use deckle_control::seal::Sealer;
 use deckle_control::start::{Start, start};
-use deckle_engine::emulator::Emulator;
+use deckle_engine::emulator::{Emulator, Fuse};
 use deckle_engine::seen::Capacity;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::contract;
+use crate::dump::{event_line, lines, machine_line, network_line, numbered};
+use crate::hooked::Hooked;
 
 /// The template that every world has.
 pub const TEMPLATE: &str = "t0nspur5";
@@ -82,10 +84,24 @@ pub struct World {
     pub team: Team,
     router: Router,
     admin: Router,
-    statements: Arc<Mutex<BTreeSet<String>>>,
+    pub hooked: Arc<Hooked>,
+    statements: Arc<Statements>,
     looked_at: Mutex<BTreeSet<String>>,
     config: Config,
-    database: (String, Option<String>),
+    database: Database,
+}
+
+/// What the store was asked.
+#[derive(Default)]
+struct Statements {
+    texts: Mutex<BTreeSet<String>>,
+    writes: AtomicU64,
+}
+
+/// Where a world's rows lie. They go with it.
+struct Database {
+    url: String,
+    schema: Option<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -96,7 +112,6 @@ impl World {
 
     /// A world with settings of its own, and a host that has bounds.
     pub async fn with(config: Config, capacity: Option<Capacity>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hand { now: AtomicI64::new(1_700_000_000_000_000), random: AtomicU64::new(1) });
         let told = clock.clone();
         let settings = deckle_engine::emulator::Settings {
@@ -106,9 +121,10 @@ impl World {
         };
         let host = Emulator::open(settings, Arc::new(move || told.now())).unwrap();
         let host = Arc::new(host.with_templates([(TEMPLATE.parse().unwrap(), TEMPLATE_GIB << 30)]));
-        let database = database(folder.path()).await;
+        let hooked = Arc::new(Hooked::new(host.clone()));
+        let database = Database::new().await;
         let statements = Arc::default();
-        let app = open(&config, &database, clock.clone(), host.clone(), &statements).await;
+        let app = open(&config, &database, clock.clone(), hooked.clone(), &statements).await;
         let mut world = Self {
             router: deckle_control::router(app.clone()),
             admin: deckle_control::admin_router(app.clone()),
@@ -123,11 +139,11 @@ impl World {
                 dt_created: Timestamp(0),
                 members: Vec::new(),
             },
+            hooked,
             statements,
             looked_at: Mutex::default(),
             config,
             database,
-            _folder: folder,
         };
         world.team = world.new_team("Paper Mill").await;
         world.key = world.new_key(&world.team, "owner@example.com", json!([])).await;
@@ -136,8 +152,10 @@ impl World {
 
     /// The server ends without a word and starts again on the same store and the same host.
     pub async fn restart_server(&mut self) {
+        self.hooked.hook(None);
         self.app =
-            open(&self.config, &self.database, self.clock.clone(), self.host.clone(), &self.statements).await;
+            open(&self.config, &self.database, self.clock.clone(), self.hooked.clone(), &self.statements)
+                .await;
         self.router = deckle_control::router(self.app.clone());
         self.admin = deckle_control::admin_router(self.app.clone());
     }
@@ -255,6 +273,58 @@ impl World {
         self.clock.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
+    /// Lets time pass, with every visit that falls due meanwhile.
+    pub async fn live_seconds(&self, seconds: i64) {
+        let end = self.clock.now.load(Ordering::SeqCst) + seconds * 1_000_000;
+        loop {
+            while reconciler::visit_next(&self.app).await {}
+            match self.app.store.wakes().next_due().filter(|due| due.0 <= end) {
+                Some(due) => self.clock.now.fetch_max(due.0, Ordering::SeqCst),
+                None => break,
+            };
+        }
+        self.clock.now.fetch_max(end, Ordering::SeqCst);
+    }
+
+    /// Has the server end without a word at a moment of a visit, the `nth` from now on: whether it came.
+    pub async fn kill_at(&mut self, nth: usize) -> bool {
+        let (reached, hook) = self.hooked.stop_at(nth);
+        self.hooked.hook(Some(hook));
+        let killed = tokio::select! {
+            biased;
+            () = reached.notified() => true,
+            () = self.settle() => false,
+        };
+        self.restart_server().await;
+        killed
+    }
+
+    /// Has a request come in the middle of a visit, at the next such moment. The reply comes when it has.
+    pub fn meanwhile(&self, moment: Fuse, line: &str) -> Arc<Mutex<Option<u16>>> {
+        let (router, reply) = (self.router.clone(), Arc::new(Mutex::new(None)));
+        let (method, path) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {}", self.key));
+        let request = Mutex::new(Some(request.body(Body::empty()).unwrap()));
+        let told = reply.clone();
+        self.hooked.hook(Some(Arc::new(move |reached| {
+            let request = request.lock().unwrap().take_if(|_| reached == moment);
+            let (router, told) = (router.clone(), told.clone());
+            Box::pin(async move {
+                if let Some(request) = request {
+                    let response = router.oneshot(request).await.unwrap();
+                    *told.lock().unwrap() = Some(response.status().as_u16());
+                }
+            })
+        })));
+        reply
+    }
+
+    /// How many statements have written something.
+    pub fn writes(&self) -> u64 {
+        self.statements.writes.load(Ordering::SeqCst)
+    }
+
     async fn unsettled(&self) -> i64 {
         let machines = "SELECT COUNT(*) AS n FROM machines WHERE NOT settled AND dt_deleted IS NULL";
         let networks = "SELECT COUNT(*) AS n FROM private_networks WHERE NOT settled";
@@ -269,6 +339,11 @@ impl World {
             .unwrap()
             .unwrap();
         row.try_get("", "n").unwrap()
+    }
+
+    /// Changes a row as no request can.
+    pub async fn run(&self, sql: &str) {
+        self.app.store.read().execute_unprepared(sql).await.unwrap();
     }
 
     /// The whole world as text: what clients see, what only the rows say, and the host.
@@ -302,7 +377,7 @@ impl World {
         }
         let new: Vec<_> = {
             let mut looked_at = self.looked_at.lock().unwrap();
-            let statements = self.statements.lock().unwrap().clone();
+            let statements = self.statements.texts.lock().unwrap().clone();
             statements.into_iter().filter(|sql| looked_at.insert(sql.clone())).collect()
         };
         for sql in new.iter().filter(|sql| sql.starts_with("SELECT") && !sql.contains("COUNT(*) AS n")) {
@@ -322,23 +397,26 @@ impl World {
 
 async fn open(
     config: &Config,
-    (url, schema): &(String, Option<String>),
+    database: &Database,
     clock: Arc<Hand>,
-    host: Arc<Emulator>,
-    statements: &Arc<Mutex<BTreeSet<String>>>,
+    host: Arc<Hooked>,
+    statements: &Arc<Statements>,
 ) -> App {
     let seen = statements.clone();
     start(Start {
         config: config.clone(),
         catalogue: Catalogue::built_in(),
-        database: url.parse().unwrap(),
-        schema: schema.clone(),
+        database: database.url.parse().unwrap(),
+        schema: database.schema.clone(),
         sealer: Sealer::new([7; 32]),
         clock,
         engine: host,
         templates: vec![(template(), "Ubuntu 22.04", TEMPLATE_GIB << 30)],
         watch: Some(Arc::new(move |sql: &str| {
-            seen.lock().unwrap().insert(sql.to_owned());
+            seen.texts.lock().unwrap().insert(sql.to_owned());
+            if !sql.starts_with("SELECT") {
+                seen.writes.fetch_add(1, Ordering::SeqCst);
+            }
         })),
     })
     .await
@@ -349,15 +427,38 @@ pub fn template() -> TemplateId {
     TEMPLATE.parse().unwrap()
 }
 
-/// A database of the world's own: a file, or a schema of the PostgreSQL that the environment names.
-async fn database(folder: &std::path::Path) -> (String, Option<String>) {
-    let Ok(url) = std::env::var("DECKLE_TEST_DATABASE") else {
-        return (format!("sqlite:{}", folder.join("store.db").display()), None);
-    };
-    let schema = format!("w{:016x}", getrandom::u64().unwrap());
-    let admin = sea_orm::Database::connect(&url).await.unwrap();
-    admin.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-    (url, Some(schema))
+impl Database {
+    /// A database of the world's own: a file, or a schema of the PostgreSQL that the environment names.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(url) = std::env::var("DECKLE_TEST_DATABASE") else {
+            let url = format!("sqlite:{}", folder.path().join("store.db").display());
+            return Self { url, schema: None, _folder: folder };
+        };
+        let schema = format!("w{:016x}", getrandom::u64().unwrap());
+        tell(&url, &format!("CREATE SCHEMA {schema}")).await;
+        Self { url, schema: Some(schema), _folder: folder }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(schema) = self.schema.take() else { return };
+        let (url, drop) = (self.url.clone(), format!("DROP SCHEMA {schema} CASCADE"));
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(tell(&url, &drop));
+        });
+        // A story that has failed says more than what its schema left.
+        let _ = dropped.join();
+    }
+}
+
+async fn tell(url: &str, sql: &str) {
+    let mut options = sea_orm::ConnectOptions::new(url);
+    let admin = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
+    admin.execute_unprepared(sql).await.unwrap();
+    admin.close().await.unwrap();
 }
 
 /// The usual request for a machine, with changes; a change to null leaves the field out.
@@ -372,115 +473,4 @@ pub fn machine(changes: Value) -> Value {
         }
     }
     wanted
-}
-
-fn lines<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
-    if items.is_empty() {
-        " none".to_owned()
-    } else {
-        items.into_iter().map(|item| format!("\n  {}", line(item))).collect()
-    }
-}
-
-fn machine_line(machine: Machine) -> String {
-    let Machine {
-        id,
-        name,
-        state,
-        os,
-        machine_type,
-        agent_type,
-        cpus,
-        ram,
-        storage_total,
-        storage_used: _,
-        accelerators,
-        region,
-        private_ip,
-        network_id,
-        public_ip,
-        public_ip_type,
-        auto_shutdown_enabled,
-        auto_shutdown_timeout,
-        auto_shutdown_force,
-        auto_snapshot_enabled,
-        auto_snapshot_frequency,
-        auto_snapshot_save_count,
-        updates_pending,
-        restore_point_enabled,
-        restore_point_frequency,
-        restore_point_snapshot_id,
-        usage_rate,
-        storage_rate,
-        dt_created: _,
-        dt_modified: _,
-        dt_deleted,
-        reservation,
-    } = machine;
-    assert_eq!((auto_shutdown_enabled, auto_shutdown_timeout, auto_shutdown_force), (false, None, None));
-    assert_eq!(
-        (auto_snapshot_enabled, auto_snapshot_frequency, auto_snapshot_save_count),
-        (false, None, None)
-    );
-    assert_eq!((updates_pending, restore_point_enabled, reservation, dt_deleted), (false, false, None, None));
-    assert_eq!((restore_point_frequency, restore_point_snapshot_id, accelerators), (None, None, None));
-    assert_eq!((os.as_str(), agent_type.as_str(), cpus, ram), ("Ubuntu 22.04", "LinuxHeadless", 1, 1 << 30));
-    assert_eq!((usage_rate, storage_rate, storage_total), (0.009, 3.5, 50 << 30));
-    let network = network_id.map_or("alone".to_owned(), |id| format!("in {id}"));
-    let private_ip = private_ip.unwrap_or("no address".to_owned());
-    let public_ip = public_ip.map_or(String::new(), |ip| format!(" {ip}"));
-    let kind = serde_json::to_value(public_ip_type).unwrap();
-    let kind = kind.as_str().unwrap();
-    format!(
-        "{id} {name} {} {machine_type} {} {network} {private_ip} {kind}{public_ip}",
-        state.word(),
-        region.0
-    )
-}
-
-fn network_line(network: PrivateNetwork) -> String {
-    let PrivateNetwork { id, name, region, network, netmask, dt_created: _, dt_deleted } = network;
-    assert_eq!(dt_deleted, None);
-    format!("{id} {name} {} {network}/{netmask}", region.0)
-}
-
-fn event_line(event: MachineEvent) -> String {
-    let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
-        event;
-    let word = |value: Value| value.as_str().unwrap().to_owned();
-    let (name, state) = (word(json!(name)), word(json!(state)));
-    let ended = ["done", "error", "cancelled"].contains(&state.as_str());
-    assert_eq!(dt_finished.is_some(), ended, "{name} {state}");
-    assert_eq!(dt_started.is_some(), state != "new", "{name} {state}");
-    let of = machine_id.map_or("nothing".to_owned(), |id| id.to_string());
-    format!("{name} of {of}: {state}{}", error.map_or(String::new(), |error| format!(": {error}")))
-}
-
-/// Ids are random: the first machine that the text names is `ps1`, and so on.
-pub fn numbered(text: &str) -> String {
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut result = String::with_capacity(text.len());
-    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
-        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let minted = |prefix: &&str| {
-            let tail = bare.strip_prefix(*prefix).unwrap_or_default();
-            tail.len() == 8
-                && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                && bare.bytes().any(|b| b.is_ascii_digit())
-        };
-        match ["ps", "sc", "ev", "te", "n"].iter().find(|prefix| minted(prefix)) {
-            Some(prefix) => {
-                let count = counts.entry((*prefix).to_owned()).or_default();
-                let name = names.entry(bare.to_owned()).or_insert_with(|| {
-                    *count += 1;
-                    format!("{prefix}{count}")
-                });
-                result.push_str(name);
-                result.push_str(&word[bare.len()..]);
-            }
-            None => result.push_str(word),
-        }
-    }
-    result
 }

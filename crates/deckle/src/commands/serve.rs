@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -33,6 +33,9 @@ const PRETENDED: [(&str, &str, u64); 3] =
 
 /// How long requests that are under way may go on when the server is asked to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// How long the lock of the state folder is waited for.
+const LOCK_MAX: Duration = Duration::from_secs(2);
 
 /// Serves the API.
 #[derive(Debug, Args)]
@@ -78,7 +81,7 @@ impl Serve {
     pub async fn run(&self) -> Result<()> {
         begin_log();
         let state = state_folder::or_default(self.state.clone());
-        let _lock = lock(&state)?;
+        let _lock = lock(&state).await?;
         let config = config(self.config.as_deref(), &state)?;
         let app = start::start(Start {
             catalogue: catalogue(&config)?,
@@ -177,14 +180,25 @@ fn begin_log() {
 }
 
 /// The state folder is one server's at a time. Guests' processes may pass through it, and read nothing.
-pub fn lock(state: &Path) -> Result<File> {
+///
+/// A killed server's lock may outlive it for a moment: a program that it was about to start has the open
+/// file until it is that program.
+pub async fn lock(state: &Path) -> Result<File> {
     fs::create_dir_all(state).with_context(|| format!("make the state folder {}", state.display()))?;
     fs::set_permissions(state, fs::Permissions::from_mode(0o711))?;
     let file = File::create(state.join("lock")).context("open the lock of the state folder")?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("another server has the state folder {}", state.display()),
-        Err(TryLockError::Error(error)) => Err(error).context("lock the state folder"),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_MAX => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                bail!("another server has the state folder {}", state.display())
+            }
+            Err(TryLockError::Error(error)) => return Err(error).context("lock the state folder"),
+        }
     }
 }
 

@@ -115,9 +115,11 @@ impl Owners {
     pub fn ensure(&self, machine: &MachineId) -> Result<(Folder, u32)> {
         let folder = Folder::of(&self.paths, machine);
         let _one_at_a_time = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ensure_at(&folder)
-            .map(|uid| (folder, uid))
-            .map_err(|error| Error::passing(format!("make the folder for {machine}"), error))
+        self.ensure_at(&folder).map(|uid| (folder, uid)).map_err(|error| {
+            let act = format!("make the folder for {machine}");
+            let full = error.kind() == io::ErrorKind::StorageFull;
+            if full { Error::lasting(act, error) } else { Error::passing(act, error) }
+        })
     }
 
     fn ensure_at(&self, folder: &Folder) -> io::Result<u32> {

@@ -30,13 +30,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where disks, templates and sockets lie. Left out: the server's state folder.
+    /// Where disks, templates and sockets lie: the server's state folder.
+    #[serde(skip)]
     pub state: PathBuf,
     /// The range that the links between the host and its networks take their /31s from.
     pub uplinks: Ipv4Net,
-    /// The range that private networks lie in: traffic to it never leaves a network.
+    /// The range that private networks lie in: traffic to it never leaves a network. Set for the whole
+    /// server.
+    #[serde(skip)]
     pub private_pool: Ipv4Net,
-    /// The public addresses that this host may give to machines.
+    /// The public addresses that this host may give to machines. Set for the whole server.
+    #[serde(skip)]
     pub public_pools: Vec<Ipv4Net>,
     /// An interface on which the host answers ARP for its machines' public addresses. Left out: the
     /// addresses are routed to this host by other means, or used on this host alone.

@@ -2,7 +2,7 @@
 //!
 //! An engine's tests include this folder with `#[macro_use]` and `#[path]`, write down their [`Host`], and
 //! turn each promise into a test of its own with `contract_tests!(host)`, where `host` is an async function
-//! that returns one.
+//! that returns one, or what derefs to one.
 //!
 //! **Invariants**: a promise makes its own machines and networks, under fresh ids, and ends by seeing that
 //! nothing of them is left, so that promises may run on one host together. It waits for a level with the
@@ -65,7 +65,8 @@ macro_rules! promises {
                 $(
                     #[tokio::test]
                     async fn $promise() {
-                        $crate::contract::$promise(&$host().await).await;
+                        let host = $host().await;
+                        $crate::contract::$promise(&host).await;
                     }
                 )*
             };

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails its test")]
 
+#[macro_use]
+#[path = "../contract/mod.rs"]
+mod contract;
+
+mod linux_contract;
 mod net;
 mod vm;

@@ -1,16 +1,17 @@
 //! The steps of a visit, each one act.
 
 use deckle_api::sizes::GB;
-use deckle_engine::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, SeedSpec};
+use deckle_engine::specs::{BootSpec, DiskSpec, NetworkSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
+use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
-use super::super::{service, store};
+use super::super::store;
 use super::{OWN_NETWORK, Visit};
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
-use crate::{names, ssh_keys, startup_scripts};
+use crate::{names, private_networks, ssh_keys, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
@@ -30,9 +31,9 @@ impl Visit<'_> {
             Step::MakeNetwork => {
                 engine.ensure_network(&NetworkSpec { network: place, cidr: OWN_NETWORK }).await
             }
-            Step::AwaitNetwork => return Ok(Ok(self.await_network())),
+            Step::AwaitNetwork => return self.await_network().await,
             Step::MakeDisk => engine.ensure_disk(&self.disk()).await,
-            Step::RecordDisk => return self.change(|row| row.disk_made = Set(true)).await,
+            Step::RecordDisk => return self.write(|row| row.disk_made = Set(true)).await,
             Step::PlugNic => engine.ensure_nic(&self.nic().await?).await,
             Step::HoldPublicIp => return self.hold_public_ip().await,
             Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,
@@ -44,7 +45,7 @@ impl Visit<'_> {
             Step::CutPower => return self.cut_power(engine.as_ref()).await,
             Step::UnroutePublicIp => engine.remove_public_ip(id, &place).await,
             Step::DropPublicIp => return self.drop_public_ip().await,
-            Step::Displace => return self.change(|row| row.placed = Set(false)).await,
+            Step::Displace => return self.write(|row| row.placed = Set(false)).await,
             Step::UnplugNic => engine.remove_nic(id, &place).await,
             Step::RemoveNetwork => engine.remove_network(&place).await,
             Step::DeleteDisk => return self.delete_disk(engine.as_ref()).await,
@@ -55,29 +56,42 @@ impl Visit<'_> {
         Ok(acted.map(|()| Next::Now))
     }
 
-    /// Changes the row, if what is wanted is still what was decided for.
-    async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
+    /// Changes the row, if what is wanted is still what was decided for: whether it is.
+    async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Result<bool> {
         let mut changes = store::changes(&self.row);
         change(&mut changes);
         let tx = self.app.store.begin().await?;
-        if store::change(&*tx, &self.row, changes).await? {
+        let wanted = store::change(&*tx, &self.row, changes).await?;
+        if wanted {
             tx.commit().await?;
         }
-        Ok(Ok(Next::Now))
+        Ok(wanted)
     }
 
-    fn await_network(&self) -> Next {
-        if let HostNetwork::Private(network) = self.row.host_network() {
-            self.app.store.wakes().wake(Object::PrivateNetwork(network));
+    /// A step that is a change of the row and no more.
+    async fn write(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
+        self.change(change).await.map(|_| Ok(Next::Now))
+    }
+
+    /// The network has visits of its own. What has stopped them since the machine's order stops the machine.
+    async fn await_network(&self) -> Acted {
+        let Some(network) = &self.row.network_id else { return Ok(Ok(Next::Now)) };
+        let store = self.app.store.read();
+        let since = self.row.dt_modified.into();
+        if let Some(trouble) = private_networks::service::trouble_since(store, &network.0, since).await? {
+            let act = format!("plug {} into {}", self.row.id.0, network.0);
+            let fault = if trouble.lasts { Fault::lasting } else { Fault::passing };
+            return Ok(Err(fault(act, trouble.told)));
         }
-        Next::In(self.app.config.limits.look_again_ms)
+        self.app.store.wakes().wake(Object::PrivateNetwork(network.0.clone()));
+        Ok(Ok(Next::In(self.app.config.limits.look_again_ms)))
     }
 
     /// Looks again soon at first, and later less often: some guests take milliseconds and some minutes.
     fn look_again(&self) -> Next {
         let since = match self.seen.power {
             deckle_engine::seen::Power::On { since, .. } => since,
-            _ => self.now,
+            _ => self.row.dt_modified.into(),
         };
         let begun = self.row.pressed_first.map_or(since, Into::into).max(since);
         let waited_ms = (self.now.0 - begun.0) / 1000;
@@ -160,12 +174,16 @@ impl Visit<'_> {
             let why = format!("the machine type {} is no longer in the catalogue", row.machine_type);
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), why)));
         };
-        let capacity = service::capacity(app, &row.region).await?;
+        let capacity = match app.engine(&row.region)?.look_capacity().await {
+            Ok(capacity) => capacity,
+            Err(fault) => return Ok(Err(fault)),
+        };
         let tx = app.store.begin().await?;
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
         }
-        if let Some(short) = service::short_within(app, &*tx, machine_type, capacity).await? {
+        let taken = Taken::by(&app.catalogue, &store::placed(&*tx).await?);
+        if let Some(short) = (Room { capacity, taken }).short_of(machine_type) {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
         }
         let mut changes = store::changes(row);
@@ -207,12 +225,13 @@ impl Visit<'_> {
     async fn press(&mut self, engine: &dyn Engine) -> Acted {
         let now = self.now.into();
         let first = self.row.pressed_first.unwrap_or(now);
-        self.change(|row| {
+        let pressed = self.change(|row| {
             row.pressed_first = Set(Some(first));
             row.pressed_last = Set(Some(now));
-        })
-        .await?
-        .ok();
+        });
+        if !pressed.await? {
+            return Ok(Ok(Next::Now));
+        }
         let pressed = engine.press_power_button(&self.row.id.0).await;
         Ok(pressed.map(|()| Next::In(LOOK_MS_MIN)))
     }
@@ -220,8 +239,9 @@ impl Visit<'_> {
     /// A deleted disk was never made: written down before it goes, so that a crash in between does not
     /// leave a disk that looks lost.
     async fn delete_disk(&mut self, engine: &dyn Engine) -> Acted {
-        if self.row.disk_made {
-            self.change(|row| row.disk_made = Set(false)).await?.ok();
+        // A start that was ordered meanwhile wants the disk as it is: made, or to be made again.
+        if !self.change(|row| row.disk_made = Set(false)).await? {
+            return Ok(Ok(Next::Now));
         }
         let removed = engine.remove_disk(&self.row.id.0).await;
         Ok(removed.map(|()| Next::Now))
@@ -236,9 +256,14 @@ impl Visit<'_> {
             }
             Trouble::NeverReady => {
                 let limit = self.app.config.limits.ready_s;
-                let why = format!(
-                    "its guest was not ready within {limit} s; `deckle machine console {id}` shows what it said"
-                );
+                let why = match self.seen.power {
+                    deckle_engine::seen::Power::Stalled { .. } => format!(
+                        "it stood still for {limit} s, because its disk could not be written: its host has no space left"
+                    ),
+                    _ => format!(
+                        "its guest was not ready within {limit} s; `deckle machine console {id}` shows what it said"
+                    ),
+                };
                 Fault::lasting(format!("start {id}"), why)
             }
         }

@@ -5,16 +5,44 @@ use deckle_api::machines::MachineState;
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
-use super::super::policy::{self, Button, Intent, Power};
+use super::super::policy::{self, Button, Intent, Power, Step};
 use super::super::store::{self, Model};
 use super::Visit;
 use crate::app::App;
 use crate::error::Result;
 use crate::machine_events::{self, End};
-use crate::reconciler::Next;
+use crate::reconciler::{Next, Object};
 use crate::store::Text;
 
 impl Visit<'_> {
+    /// After a step that did not fail: earlier faults are over. An act that was done again and again, and that
+    /// the next look does not show, is a fault all the same.
+    pub(super) async fn went_well(&mut self, step: Step, next: Next) -> Result<Next> {
+        let (app, row) = (self.app, &self.row);
+        let object = Object::Machine(row.id.0.clone());
+        if matches!(step, Step::Settle | Step::Forget) {
+            app.patience.renew(&object);
+            return Ok(next);
+        }
+        if !step.is_act() {
+            return Ok(next);
+        }
+        if let Some(times) = app.patience.lost(&object, row.dt_modified.0, &format!("{step:?}")) {
+            let why = format!("its host said {times} times that it was done, and does not show it");
+            return stumbled(app, row, Fault::passing(format!("{step:?} of {}", row.id.0), why)).await;
+        }
+        if row.failing_since.is_some() {
+            let mut changes = store::changes(row);
+            changes.failing_since = Set(None);
+            changes.failures = Set(0);
+            let tx = app.store.begin().await?;
+            if store::change(&*tx, row, changes).await? {
+                tx.commit().await?;
+            }
+        }
+        Ok(next)
+    }
+
     /// Says that the machine is as it should be, and closes its event: if that is still what is wanted.
     pub(super) async fn settle(&mut self) -> Result<Next> {
         let row = &self.row;
@@ -28,8 +56,9 @@ impl Visit<'_> {
         changes.failing_since = Set(None);
         changes.failures = Set(0);
         changes.trouble = Set(None);
-        if row.intent.0 == Intent::On && row.startup_script_id.is_some() {
-            changes.script_served = Set(true);
+        if row.intent.0 == Intent::On {
+            changes.ready_boot = Set(Some(row.boots_wanted));
+            changes.script_served = Set(row.startup_script_id.is_some());
         }
         let tx = self.app.store.begin().await?;
         if !store::change(&*tx, row, changes).await? {
@@ -121,6 +150,9 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
     tracing::warn!(machine.id = %row.id.0, failures, error = told, "a step failed");
     let event = machine_events::service::open_of(&*tx, &row.id.0).await?;
     let too_long = now.seconds_since(since.into()) >= limits.failing_s as f64;
+    if let Some(event) = event.as_ref().filter(|event| event.dt_started.is_none()) {
+        machine_events::service::begin(&tx, event, now).await?;
+    }
     let ended = event.filter(|_| fault.is_final() || too_long);
     let mut row = row.clone();
     if let Some(event) = &ended {

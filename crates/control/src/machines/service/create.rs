@@ -46,7 +46,10 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
     let template = os_templates::service::find(&*tx, &wanted.template_id).await?;
     let disk_gib = disk_gib(app, &wanted, &template)?;
     let network = match &wanted.network_id {
-        Some(id) => Some(private_networks::service::find(&*tx, &caller.team, id).await?),
+        Some(id) => {
+            let found = private_networks::service::find(&*tx, &caller.team, id).await;
+            Some(found.map_err(|error| error.of_field("networkId"))?)
+        }
         None => None,
     };
     if let Some(network) = network.as_ref().filter(|network| network.region != region) {
@@ -54,7 +57,8 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         return Err(Error::field("networkId", wrong));
     }
     if let Some(script) = &wanted.startup_script_id {
-        startup_scripts::service::find(&*tx, &caller.team, script).await?;
+        let found = startup_scripts::service::find(&*tx, &caller.team, script).await;
+        found.map_err(|error| error.of_field("startupScriptId"))?;
     }
     let private_ip = address(&tx, network.as_ref()).await?;
     let start = wanted.start_on_create.unwrap_or(true);
@@ -82,6 +86,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         intent: Text(if start { Intent::On } else { Intent::Off }),
         settled: false,
         boots_wanted: start.into(),
+        ready_boot: None,
         disk_made: false,
         placed: false,
         shown_state: Text(MachineState::Provisioning),

@@ -69,7 +69,7 @@ CREATE TABLE os_templates (
     operating_system_label TEXT NOT NULL,
     has_agent BOOLEAN NOT NULL,
     size_bytes BIGINT NOT NULL,
-    ready BOOLEAN NOT NULL,               -- false while its image is being taken in
+    ready BOOLEAN NOT NULL,               -- false while its image is being taken in, and once it is removed
     dt_created BIGINT NOT NULL,
     dt_deleted BIGINT
 );
@@ -92,6 +92,9 @@ CREATE TABLE private_networks (
     cidr TEXT NOT NULL,                   -- the /24 in use
     intent TEXT NOT NULL CHECK (intent IN ('present', 'gone')),
     settled BOOLEAN NOT NULL,
+    trouble TEXT,                         -- why its last visit failed, until one succeeds
+    trouble_lasts BOOLEAN NOT NULL,       -- whether trying again is of no use
+    dt_trouble BIGINT,
     dt_created BIGINT NOT NULL,
     dt_deleted BIGINT,
     forgotten BOOLEAN NOT NULL DEFAULT FALSE   -- nothing of it is on the host any more
@@ -138,6 +141,7 @@ CREATE TABLE machines (
     intent TEXT NOT NULL CHECK (intent IN ('on', 'off', 'blank', 'gone')),
     settled BOOLEAN NOT NULL,
     boots_wanted BIGINT NOT NULL,
+    ready_boot BIGINT,                    -- the one that is on now, once its guest was ready
     disk_made BOOLEAN NOT NULL,           -- what holds users' bytes is made once
     placed BOOLEAN NOT NULL,              -- its memory and processors are taken on its host
     shown_state TEXT NOT NULL,

@@ -25,7 +25,7 @@ impl Verb {
     pub async fn run(&self, state: &Path) -> Result<()> {
         let Self::Clear { yes } = self;
         confirm(*yes, "all that runs on this host (disks and the database stay)")?;
-        let _lock = serve::lock(state)?;
+        let _lock = serve::lock(state).await?;
         let settings = serve::config(None, state)?.linux;
         let told = |fault: deckle_engine::Error| anyhow::anyhow!(fault.told());
         let linux = Linux::open(settings).await.map_err(told)?;

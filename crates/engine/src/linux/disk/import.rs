@@ -138,7 +138,7 @@ fn detect(file: &Path) -> io::Result<Option<Format>> {
 /// The part of `qemu-img info --output=json` that decides.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Info {
+pub struct Described {
     virtual_size: u64,
     #[serde(default)]
     encrypted: bool,
@@ -147,14 +147,15 @@ pub struct Info {
 
 /// Judges what `qemu-img info` says; the answer is the size that a guest sees.
 pub fn judge(said: &[u8], size_bytes_max: u64) -> Result<u64, Refusal> {
-    let info: Info = serde_json::from_slice(said).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let info: Described =
+        serde_json::from_slice(said).map_err(|error| Refusal::Unreadable(error.to_string()))?;
     match info {
-        Info { backing_filename: Some(name), .. } => Err(Refusal::BackingFile(name)),
-        Info { encrypted: true, .. } => Err(Refusal::Encrypted),
-        Info { virtual_size: size_bytes, .. } if size_bytes > size_bytes_max => {
+        Described { backing_filename: Some(name), .. } => Err(Refusal::BackingFile(name)),
+        Described { encrypted: true, .. } => Err(Refusal::Encrypted),
+        Described { virtual_size: size_bytes, .. } if size_bytes > size_bytes_max => {
             Err(Refusal::TooLarge { size_bytes, size_bytes_max })
         }
-        Info { virtual_size, .. } => Ok(virtual_size),
+        Described { virtual_size, .. } => Ok(virtual_size),
     }
 }
 

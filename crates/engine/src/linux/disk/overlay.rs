@@ -119,7 +119,8 @@ impl Disks {
     }
 
     fn require_floor(&self, act: &str) -> Result<()> {
-        if self.room()? > 0 {
+        // Without a floor the file system itself says when it is full.
+        if self.floor_bytes == 0 || self.room()? > 0 {
             return Ok(());
         }
         let floor_gib = self.floor_bytes / super::GIB;

@@ -26,12 +26,12 @@ pub(super) struct Link {
     pub peer: Option<u32>,
     /// The bridge that it is a port of.
     pub master: Option<String>,
-    addr_info: Vec<AddressInfo>,
+    addr_info: Vec<LinkAddress>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct AddressInfo {
+struct LinkAddress {
     local: String,
     prefixlen: u8,
 }
@@ -44,7 +44,7 @@ impl Link {
 
     /// Its IPv4 addresses with their ranges.
     pub(super) fn addresses(&self) -> Vec<Ipv4Net> {
-        let address = |info: &AddressInfo| Ipv4Net::new(info.local.parse().ok()?, info.prefixlen).ok();
+        let address = |info: &LinkAddress| Ipv4Net::new(info.local.parse().ok()?, info.prefixlen).ok();
         self.addr_info.iter().filter_map(address).collect()
     }
 }

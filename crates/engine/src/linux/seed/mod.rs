@@ -6,8 +6,8 @@
 //! **Invariants**: the same boot gives the same bytes. What users wrote (names, keys, scripts) stands in it
 //! only as JSON strings of plain ASCII, as lines of plain ASCII, or in base64, and cannot end its own frame.
 
+mod cloud_init;
 mod disc;
-mod user_data;
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use disc::{File, Folder};
 /// The disc for one boot.
 pub fn image(spec: &BootSpec) -> Result<Vec<u8>, disc::NotMade> {
     let root =
-        vec![File::new("meta-data", meta_data(spec)), File::new("user-data", user_data::text(&spec.seed))];
+        vec![File::new("meta-data", meta_data(spec)), File::new("user-data", cloud_init::text(&spec.seed))];
     disc::image("cidata", Folder { files: root, folders: vec![("deckle", plain(&spec.seed))] })
 }
 

@@ -19,7 +19,7 @@ const MARK: u8 = 0xff;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct OsInfo {
+struct OsNamed {
     pretty_name: Option<String>,
     kernel_release: Option<String>,
 }
@@ -77,7 +77,7 @@ async fn command(lines: &mut Lines, name: &str) -> Result<Value, Broken> {
 }
 
 /// `Debian GNU/Linux 12 (bookworm), kernel 6.1.0-28-cloud-amd64`.
-fn name(info: OsInfo) -> Option<String> {
+fn name(info: OsNamed) -> Option<String> {
     const SHOWN_MAX: usize = 200;
     let kernel = info.kernel_release.map(|release| format!("kernel {release}"));
     let parts: Vec<String> = [info.pretty_name, kernel].into_iter().flatten().collect();

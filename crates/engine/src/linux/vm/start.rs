@@ -18,7 +18,7 @@ use super::running::{RunFile, Running, clear};
 use super::{Vms, console};
 use crate::error::{Error, Result};
 use crate::linux::acceleration;
-use crate::linux::command;
+use crate::linux::command::{self, Failure};
 use crate::linux::disk::{absent_ok, header};
 use crate::linux::folder::Folder;
 use crate::linux::process::Process;
@@ -80,7 +80,7 @@ impl Vms {
             .args(line)
             .as_user(uid, gid)
             .launch(own_words(folder)?, &[tap, qmp, agent])
-            .map_err(|failure| Trouble::Passing(failure.into()))
+            .map_err(Trouble::launch)
     }
 
     /// Notes the process, bounds it, and waits until it answers.
@@ -151,6 +151,15 @@ impl Trouble {
         match error.kind() {
             ErrorKind::NotFound => Self::Lasting("its disk is missing".into()),
             _ => error.into(),
+        }
+    }
+
+    fn launch(failure: Failure) -> Self {
+        match &failure {
+            Failure::NotStarted { source, .. } if source.kind() == ErrorKind::NotFound => {
+                Self::Lasting(format!("{QEMU} is not installed; `deckle doctor` says what to do").into())
+            }
+            _ => Self::Passing(failure.into()),
         }
     }
 

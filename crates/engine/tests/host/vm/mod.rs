@@ -4,4 +4,4 @@ mod acceleration;
 mod disks;
 mod place;
 mod power;
-mod small_guest;
+pub mod small_guest;

@@ -1,0 +1,122 @@
+//! Whatever is wanted and whatever is seen: the steps end, and no step destroys what it must keep.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// More steps than any way has.
+const STEPS_MAX: usize = 40;
+
+prop_compose! {
+    fn sights()(
+        own_network: bool,
+        network in prop::sample::select(vec![Network::Absent, Network::Broken, Network::Whole]),
+        disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
+        nic: bool,
+        public_ip in prop::sample::select(vec![PublicIp::Free, PublicIp::Wanted, PublicIp::Held, PublicIp::Routed]),
+        placed: bool,
+        power in prop::sample::select(vec![Power::Off, Power::On, Power::OnBefore, Power::Halted, Power::HaltedBefore]),
+        guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
+        button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
+    ) -> Sight {
+        Sight { own_network, network, disk, nic, public_ip, placed, power, guest, button }
+    }
+}
+
+fn intents() -> impl Strategy<Value = Intent> {
+    prop::sample::select(vec![Intent::On, Intent::Off, Intent::Blank, Intent::Gone])
+}
+
+/// What an honest host shows after a step. `wants_ip` says whether the machine is to have a public address,
+/// `hears` whether its guest obeys the power button.
+fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hears: bool) -> Sight {
+    let free = if wants_ip { PublicIp::Wanted } else { PublicIp::Free };
+    match step {
+        Step::MakeNetwork | Step::AwaitNetwork => sight.network = Network::Whole,
+        Step::MakeDisk => sight.disk = Disk::Unrecorded,
+        Step::RecordDisk => sight.disk = Disk::There,
+        Step::PlugNic => sight.nic = true,
+        Step::HoldPublicIp => sight.public_ip = PublicIp::Held,
+        Step::RoutePublicIp => sight.public_ip = PublicIp::Routed,
+        Step::Place => sight.placed = true,
+        Step::PowerOn => (sight.power, sight.guest) = (Power::On, Guest::Booting),
+        Step::AwaitGuest => {
+            sight.guest = if sight.guest == Guest::Booting { Guest::Leased } else { Guest::Ready };
+        }
+        Step::HonourGuest => *intent = Intent::Off,
+        Step::PressPowerButton | Step::AwaitHalt if hears => {
+            sight.button = Button::Pressed;
+            sight.power = if sight.power == Power::OnBefore { Power::HaltedBefore } else { Power::Halted };
+        }
+        Step::PressPowerButton => sight.button = Button::Pressed,
+        Step::AwaitHalt => sight.button = Button::Overdue,
+        Step::CutPower => (sight.power, sight.button) = (Power::Off, Button::Untouched),
+        Step::UnroutePublicIp => sight.public_ip = PublicIp::Held,
+        Step::DropPublicIp => sight.public_ip = free,
+        Step::Displace => sight.placed = false,
+        Step::UnplugNic => sight.nic = false,
+        Step::RemoveNetwork => (sight.network, sight.nic) = (Network::Absent, false),
+        Step::DeleteDisk => sight.disk = Disk::NotMade,
+        Step::Settle | Step::Forget | Step::Tell(_) => {}
+    }
+    sight
+}
+
+/// What is there of a machine that is off, its disk left aside.
+fn nothing_runs(sight: &Sight) -> bool {
+    let network = sight.own_network && sight.network != Network::Absent;
+    let public = matches!(sight.public_ip, PublicIp::Held | PublicIp::Routed);
+    sight.power == Power::Off && !sight.nic && !sight.placed && !network && !public
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #[test]
+    fn the_steps_end_where_they_should(mut intent in intents(), first in sights(), wants_ip: bool, hears: bool) {
+        let mut sight = first;
+        for _ in 0..STEPS_MAX {
+            let step = next(intent, &sight);
+            match step {
+                Step::DeleteDisk => prop_assert!(matches!(intent, Intent::Blank | Intent::Gone)),
+                Step::MakeDisk => prop_assert_eq!(sight.disk, Disk::NotMade),
+                Step::PowerOn => prop_assert!(sight.disk == Disk::There && sight.nic && sight.placed && intent == Intent::On),
+                Step::RemoveNetwork => prop_assert!(sight.own_network && sight.power == Power::Off),
+                Step::UnplugNic | Step::Displace | Step::DropPublicIp => prop_assert_eq!(sight.power, Power::Off),
+                Step::Settle => {
+                    match intent {
+                        Intent::On => prop_assert!(sight.power == Power::On && sight.nic && sight.disk == Disk::There),
+                        Intent::Off => prop_assert!(nothing_runs(&sight) && sight.disk == Disk::There),
+                        Intent::Blank => prop_assert!(nothing_runs(&sight) && matches!(sight.disk, Disk::NotMade | Disk::Lost)),
+                        Intent::Gone => prop_assert!(false, "what is to go is never settled"),
+                    }
+                    return Ok(());
+                }
+                Step::Forget => {
+                    prop_assert!(intent == Intent::Gone && nothing_runs(&sight));
+                    prop_assert!(matches!(sight.disk, Disk::NotMade | Disk::Lost));
+                    return Ok(());
+                }
+                Step::Tell(Trouble::DiskLost) => {
+                    prop_assert!(sight.disk == Disk::Lost && matches!(intent, Intent::On | Intent::Off));
+                    return Ok(());
+                }
+                Step::Tell(Trouble::NeverReady) => {
+                    prop_assert!(sight.guest == Guest::Overdue && intent == Intent::On);
+                    return Ok(());
+                }
+                _ => {}
+            }
+            sight = after(step, sight, &mut intent, wants_ip, hears);
+        }
+        prop_assert!(false, "{intent:?} from {first:?} has no end; last seen {sight:?}");
+    }
+
+    #[test]
+    fn what_is_shown_as_ready_is_on(intent in intents(), sight in sights()) {
+        let state = shown(intent, None, &sight);
+        if matches!(state, MachineState::Ready | MachineState::Serviceready) {
+            prop_assert!(intent == Intent::On && sight.power == Power::On);
+        }
+        prop_assert_eq!(state == MachineState::Off, intent != Intent::On && sight.power == Power::Off);
+    }
+}

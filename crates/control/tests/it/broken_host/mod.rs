@@ -1,0 +1,10 @@
+//! A host that breaks, a server that dies, a request that comes between: each ends as if nothing had been.
+
+mod faults;
+mod killed;
+mod orders;
+mod races;
+mod sweep;
+mod vain;
+
+pub use orders::order;

@@ -1,0 +1,119 @@
+//! The world as text: every field of every object that clients see, a line an object.
+
+use std::collections::BTreeMap;
+
+use deckle_api::machine_events::MachineEvent;
+use deckle_api::machines::Machine;
+use deckle_api::private_networks::PrivateNetwork;
+use serde_json::{Value, json};
+
+pub fn lines<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
+    if items.is_empty() {
+        " none".to_owned()
+    } else {
+        items.into_iter().map(|item| format!("\n  {}", line(item))).collect()
+    }
+}
+
+pub fn machine_line(machine: Machine) -> String {
+    let Machine {
+        id,
+        name,
+        state,
+        os,
+        machine_type,
+        agent_type,
+        cpus,
+        ram,
+        storage_total,
+        storage_used: _,
+        accelerators,
+        region,
+        private_ip,
+        network_id,
+        public_ip,
+        public_ip_type,
+        auto_shutdown_enabled,
+        auto_shutdown_timeout,
+        auto_shutdown_force,
+        auto_snapshot_enabled,
+        auto_snapshot_frequency,
+        auto_snapshot_save_count,
+        updates_pending,
+        restore_point_enabled,
+        restore_point_frequency,
+        restore_point_snapshot_id,
+        usage_rate,
+        storage_rate,
+        dt_created: _,
+        dt_modified: _,
+        dt_deleted,
+        reservation,
+    } = machine;
+    assert_eq!((auto_shutdown_enabled, auto_shutdown_timeout, auto_shutdown_force), (false, None, None));
+    assert_eq!(
+        (auto_snapshot_enabled, auto_snapshot_frequency, auto_snapshot_save_count),
+        (false, None, None)
+    );
+    assert_eq!((updates_pending, restore_point_enabled, reservation, dt_deleted), (false, false, None, None));
+    assert_eq!((restore_point_frequency, restore_point_snapshot_id, accelerators), (None, None, None));
+    assert_eq!((os.as_str(), agent_type.as_str(), cpus, ram), ("Ubuntu 22.04", "LinuxHeadless", 1, 1 << 30));
+    assert_eq!((usage_rate, storage_rate, storage_total), (0.009, 3.5, 50 << 30));
+    let network = network_id.map_or("alone".to_owned(), |id| format!("in {id}"));
+    let private_ip = private_ip.unwrap_or("no address".to_owned());
+    let public_ip = public_ip.map_or(String::new(), |ip| format!(" {ip}"));
+    let kind = serde_json::to_value(public_ip_type).unwrap();
+    let kind = kind.as_str().unwrap();
+    format!(
+        "{id} {name} {} {machine_type} {} {network} {private_ip} {kind}{public_ip}",
+        state.word(),
+        region.0
+    )
+}
+
+pub fn network_line(network: PrivateNetwork) -> String {
+    let PrivateNetwork { id, name, region, network, netmask, dt_created: _, dt_deleted } = network;
+    assert_eq!(dt_deleted, None);
+    format!("{id} {name} {} {network}/{netmask}", region.0)
+}
+
+pub fn event_line(event: MachineEvent) -> String {
+    let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
+        event;
+    let word = |value: Value| value.as_str().unwrap().to_owned();
+    let (name, state) = (word(json!(name)), word(json!(state)));
+    let ended = ["done", "error", "cancelled"].contains(&state.as_str());
+    assert_eq!(dt_finished.is_some(), ended, "{name} {state}");
+    assert_eq!(dt_started.is_some(), state != "new", "{name} {state}");
+    let of = machine_id.map_or("nothing".to_owned(), |id| id.to_string());
+    format!("{name} of {of}: {state}{}", error.map_or(String::new(), |error| format!(": {error}")))
+}
+
+/// Ids are random: the first machine that the text names is `ps1`, and so on.
+pub fn numbered(text: &str) -> String {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut result = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let minted = |prefix: &&str| {
+            let tail = bare.strip_prefix(*prefix).unwrap_or_default();
+            tail.len() == 8
+                && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                && bare.bytes().any(|b| b.is_ascii_digit())
+        };
+        match ["ps", "sc", "ev", "te", "n"].iter().find(|prefix| minted(prefix)) {
+            Some(prefix) => {
+                let count = counts.entry((*prefix).to_owned()).or_default();
+                let name = names.entry(bare.to_owned()).or_insert_with(|| {
+                    *count += 1;
+                    format!("{prefix}{count}")
+                });
+                result.push_str(name);
+                result.push_str(&word[bare.len()..]);
+            }
+            None => result.push_str(word),
+        }
+    }
+    result
+}

@@ -1,0 +1,202 @@
+//! What holds for every operation. The list comes from the document: a new route cannot be forgotten.
+
+use std::collections::BTreeSet;
+
+use deckle_api::admin::Role;
+use serde_json::{Value, json};
+
+use super::errors::told;
+use crate::world::{World, machine};
+
+/// What may be asked without a key.
+const PUBLIC: [&str; 3] = ["GET /v1/auth/session", "GET /v1/health", "GET /v1/os-templates"];
+/// What is a user's own and no matter of roles.
+const OWN: [&str; 2] = ["POST /v1/ssh-keys", "DELETE /v1/ssh-keys/{id}"];
+
+fn operations() -> Vec<String> {
+    let document = deckle_control::openapi_v1();
+    let mut lines = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            lines.push(format!("{} /v1{path}", method.to_uppercase()));
+        }
+    }
+    assert!(lines.len() > 20, "{lines:?}");
+    lines
+}
+
+/// One of everything, of the world's own team.
+async fn filled(world: &World) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let ordered = world.ok("POST /v1/machines", machine(json!({}))).await;
+    world.settle().await;
+    let mut ids =
+        vec![("machines", text(&ordered["data"]["id"])), ("machine-events", text(&ordered["event"]["id"]))];
+    for (noun, body) in posts() {
+        if noun != "machines" {
+            ids.push((noun, text(&world.ok(&format!("POST /v1/{noun}"), body).await["id"])));
+        }
+    }
+    world.settle().await;
+    ids
+}
+
+/// A body for every POST.
+fn posts() -> Vec<(&'static str, Value)> {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBsUtGkq9MTIqFDcJFYVf0cZXJ3mlZ8hVvzXqrF0vYl5 me@here";
+    vec![
+        ("machines", machine(json!({}))),
+        ("private-networks", json!({"name": "lab", "region": "ny2"})),
+        ("startup-scripts", json!({"name": "setup", "script": "true"})),
+        ("ssh-keys", json!({"name": "laptop", "publicKey": key})),
+    ]
+}
+
+/// The operation with an id of that noun in its path.
+fn with_id(line: &str, ids: &[(&'static str, String)]) -> String {
+    let noun = line.split('/').nth(2).unwrap();
+    match ids.iter().find(|(known, _)| *known == noun) {
+        Some((_, id)) => line.replace("{id}", id),
+        None => line.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn no_operation_answers_without_a_key() {
+    let world = World::new().await;
+    let ids = filled(&world).await;
+    let before = world.dump().await;
+    for line in operations() {
+        let reply = world.send(&with_id(&line, &ids), &[], "").await;
+        match PUBLIC.contains(&line.as_str()) {
+            true => assert_eq!(reply.status, 200, "{line}"),
+            false => drop(told(&reply, 401, "UNAUTHORIZED")),
+        }
+    }
+    assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
+async fn another_team_finds_nothing() {
+    let world = World::new().await;
+    let ids = filled(&world).await;
+    let other = world.new_team("Other Mill").await;
+    let member = json!({"email": "other@example.com", "role": "admin"});
+    world.admin(&format!("POST /admin/teams/{}/members", other.id), member).await;
+    let key = world.new_key(&other, "other@example.com", json!([])).await;
+    let before = world.dump().await;
+    for line in operations() {
+        let path = with_id(&line, &ids);
+        if path != line {
+            let message = told(&world.call_as(&key, &path, Value::Null).await, 404, "NOT_FOUND");
+            let unknown = world.call_as(&key, &with_id(&line, &unknown()), Value::Null).await;
+            let (_, id) = path.split_at(path.rfind("/v1").unwrap());
+            let id = id.split('/').nth(3).unwrap();
+            let same = message.replace(id, "ID");
+            assert_eq!(told(&unknown, 404, "NOT_FOUND").replace(unknown_of(&line), "ID"), same, "{line}");
+        } else if line.starts_with("GET")
+            && !PUBLIC.contains(&line.as_str())
+            && !line.contains("machine-types")
+        {
+            let reply = world.call_as(&key, &line, Value::Null).await;
+            assert_eq!(reply.body.get("items").unwrap_or(&json!([])), &json!([]), "{line}");
+        }
+    }
+    assert_eq!(world.dump().await, before);
+}
+
+fn unknown() -> Vec<(&'static str, String)> {
+    [
+        ("machines", "ps1"),
+        ("machine-events", "ev1"),
+        ("private-networks", "n1"),
+        ("startup-scripts", "sc1"),
+        ("ssh-keys", "sk1"),
+    ]
+    .map(|(noun, id)| (noun, id.to_owned()))
+    .to_vec()
+}
+
+fn unknown_of(line: &str) -> &'static str {
+    let noun = line.split('/').nth(2).unwrap();
+    match noun {
+        "machines" => "ps1",
+        "machine-events" => "ev1",
+        "private-networks" => "n1",
+        "startup-scripts" => "sc1",
+        _ => "sk1",
+    }
+}
+
+#[tokio::test]
+async fn a_member_reads_and_does_not_write() {
+    let world = World::new().await;
+    let ids = filled(&world).await;
+    let member = world.new_member("member@example.com", Role::Member).await;
+    let before = world.dump().await;
+    for line in operations() {
+        let noun = line.split('/').nth(2).unwrap();
+        let body = posts().into_iter().find(|(known, _)| *known == noun && line.starts_with("POST"));
+        let path = with_id(&line, &ids);
+        let reply = world.call_as(&member, &path, body.map_or(Value::Null, |(_, body)| body)).await;
+        match line.starts_with("GET") {
+            true if line.contains("machine-availability") => assert_eq!(reply.status, 400, "{line}"),
+            true => assert_eq!(reply.status, 200, "{line}: {}", reply.body),
+            false if OWN.contains(&line.as_str()) => assert_ne!(reply.status, 403, "{line}"),
+            false => assert!(told(&reply, 403, "FORBIDDEN").contains("administrators"), "{line}"),
+        }
+    }
+    assert_eq!(world.dump().await, before);
+    let admin = world.new_member("admin@example.com", Role::Admin).await;
+    let reply = world.call_as(&admin, &format!("PATCH /v1/machines/{}/stop", ids[0].1), Value::Null).await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn scopes_are_enforced_on_every_operation() {
+    let world = World::new().await;
+    filled(&world).await;
+    let network = ["private-networks"];
+    let vm = ["machines", "machine-events", "startup-scripts"];
+    for scope in ["read:all", "write:all", "read:vm", "write:vm", "read:network", "write:network"] {
+        let key = world.new_key(&world.team, "owner@example.com", json!([scope])).await;
+        let (verb, area) = scope.split_once(':').unwrap();
+        for line in operations().iter().filter(|line| !PUBLIC.contains(&line.as_str())) {
+            let noun = line.split('/').nth(2).unwrap();
+            let of_area = match area {
+                "all" => true,
+                "vm" => vm.contains(&noun),
+                _ => network.contains(&noun),
+            };
+            let may = of_area && (verb == "read") == line.starts_with("GET");
+            // A stray field and an unknown id end the request before it does anything.
+            let reply = world.call_as(&key, &with_id(line, &unknown()), json!({"x": 1})).await;
+            match may {
+                true => assert_ne!(reply.status, 403, "{scope}: {line}"),
+                false => {
+                    assert!(told(&reply, 403, "FORBIDDEN").contains("lacks the scope"), "{scope}: {line}")
+                }
+            }
+        }
+    }
+    assert_eq!(world.call("GET /v1/machines", Value::Null).await.body["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_post_can_be_sent_again() {
+    let world = World::new().await;
+    let documented: BTreeSet<_> = operations().into_iter().filter(|line| line.starts_with("POST")).collect();
+    let known: BTreeSet<_> = posts().into_iter().map(|(noun, _)| format!("POST /v1/{noun}")).collect();
+    assert_eq!(documented, known, "a POST without a body here");
+    for (noun, body) in posts() {
+        let headers =
+            [("authorization", format!("Bearer {}", world.key)), ("idempotency-key", "once".to_owned())];
+        let first = world.send(&format!("POST /v1/{noun}"), &headers, body.to_string()).await;
+        assert_eq!(first.status, 200, "{noun}: {}", first.body);
+        let again = world.send(&format!("POST /v1/{noun}"), &headers, body.to_string()).await;
+        assert_eq!((again.status, &again.body), (200, &first.body), "{noun}");
+        assert_eq!(again.headers["content-type"], "application/json");
+        let list = world.ok(&format!("GET /v1/{noun}"), Value::Null).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), 1, "{noun}");
+    }
+}

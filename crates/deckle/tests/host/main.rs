@@ -1,0 +1,19 @@
+//! The real binary, its HTTP API and the Linux engine, with real guests: needs root and QEMU, and leaves
+//! nothing behind.
+//!
+//! `DECKLE_SMALL_GUEST` names the image that `images/small/build.sh` makes, `DECKLE_DEBIAN_TEMPLATE` the one
+//! of `images/debian-12/build.sh`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
+mod broken;
+mod debian;
+mod guest;
+mod host;
+mod http;
+mod kill;
+mod networks;
+mod outside;
+mod reboot;
+mod server;
+mod world;
