@@ -1,9 +1,12 @@
 //! Deckle's automation. Each task is a file; each is also what CI runs.
 //!
 //! `cargo xtask tidy` checks the rules of the house style that break the design when they are broken;
-//! `cargo xtask openapi` writes the API's description; `cargo xtask ci` runs all that needs no built product.
+//! `cargo xtask openapi` writes the API's description; `cargo xtask ci` runs all that needs no built product;
+//! `host-test` runs what needs this host, and `bench` measures the built product on it.
 
+mod bench;
 mod ci;
+mod host_test;
 mod openapi;
 mod tidy;
 
@@ -15,8 +18,10 @@ use anyhow::{Context, Result, bail};
 const TASKS: &str = "\
 cargo xtask TASK
 
+  bench [OPTION…]    measured figures; --help says more
   ci                 formatting, clippy, tidy and openapi --check: what every change must pass before
                      its tests run
+  host-test          the tests on this host: root, real machines, real networks
   openapi [--check]  writes openapi/v1.json from the code; --check only says whether it is right
   tidy               the rules of the house style that a program can check";
 
@@ -34,7 +39,9 @@ fn task() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
+        ["bench", ref words @ ..] => bench::run(&root()?, words.iter().map(|word| (*word).to_owned())),
         ["ci"] => ci::run(&root()?),
+        ["host-test"] => host_test::run(&root()?),
         ["openapi"] => openapi::run(&root()?, openapi::Act::Write),
         ["openapi", "--check"] => openapi::run(&root()?, openapi::Act::Check),
         ["tidy"] => tidy::run(&root()?),

@@ -135,7 +135,7 @@ pub mod service {
         Ok(store::insert(&**tx, id, team, machine, name, MachineEventState::Done, app.clock.now()).await?)
     }
 
-    /// Says that work on it has begun.
+    /// Says that work on it has begun, unless it is closed by now.
     pub async fn begin(tx: &Tx, event: &EventRow, now: Timestamp) -> Result<()> {
         Ok(store::begin(&**tx, event, now).await?)
     }
@@ -236,12 +236,13 @@ mod store {
 
     pub async fn begin(store: &impl ConnectionTrait, event: &Model, now: Timestamp) -> Result<(), DbErr> {
         let begun = ActiveModel {
-            id: Unchanged(event.id.clone()),
             state: Set(Text(MachineEventState::InProgress)),
             dt_started: Set(Some(now.into())),
             ..Default::default()
         };
-        Entity::update(begun).exec(store).await.map(drop)
+        let still_new = Text(MachineEventState::New);
+        let begun = Entity::update_many().set(begun).filter(Column::Id.eq(event.id.clone()));
+        begun.filter(Column::State.eq(still_new)).exec(store).await.map(drop)
     }
 
     pub async fn end(
@@ -263,6 +264,6 @@ mod store {
             dt_finished: Set(Some(now.into())),
             ..Default::default()
         };
-        Entity::update(ended).exec(store).await.map(drop)
+        Entity::update(ended).exec_without_returning(store).await.map(drop)
     }
 }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
 use deckle_engine::Error as Fault;
-use deckle_engine::seen::{AgentSeen, MachineSeen, NetworkSeen};
+use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use deckle_engine::specs::HostNetwork;
 use ipnet::Ipv4Net;
 use sea_orm::ActiveValue::Set;
@@ -43,12 +43,17 @@ struct Visit<'a> {
 /// Looks at a machine and takes one step.
 pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let Some(row) = store::find(app.store.read(), id).await? else { return Ok(Next::Never) };
-    let event = machine_events::service::open_of(app.store.read(), id).await?;
+    // An order unsettles its machine as it opens its event.
+    let event =
+        if row.settled { None } else { machine_events::service::open_of(app.store.read(), id).await? };
     let (seen, network) = match look(app, &row).await.or_else(as_fault)? {
         Ok(found) => found,
         Err(error) => return outcomes::stumbled(app, &row, error).await,
     };
-    let has_agent = os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
+    let was_ready = row.ready_boot == Some(row.boots_wanted);
+    let comes_up = !was_ready && matches!(seen.power, seen::Power::On { .. });
+    let has_agent =
+        !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
     let sight = sight::of(&row, &seen, network, has_agent, now, &app.config.limits);
     let step = policy::next(row.intent.0, &sight);
@@ -124,15 +129,14 @@ impl Visit<'_> {
             return Ok(());
         }
         let tx = self.app.store.begin().await?;
-        if let Some(event) = begins
-            && machine_events::service::open_of(&*tx, &row.id.0)
-                .await?
-                .is_some_and(|open| open.id == event.id)
-        {
+        if let Some(event) = begins {
             machine_events::service::begin(&tx, event, self.now).await?;
         }
-        if changed && store::still_wanted(&*tx, row).await? {
-            self.row = store::change(&*tx, changes).await?;
+        if changed
+            && store::change(&*tx, row, changes).await?
+            && let Some(noted) = store::find(&*tx, &row.id.0).await?
+        {
+            self.row = noted;
         }
         tx.commit().await?;
         Ok(())

@@ -152,6 +152,19 @@ pub async fn in_network(
     rows.order_by(Column::PrivateIp, Order::Asc).all(store).await
 }
 
+/// The machine that had a name first, of those in a network that have it.
+pub async fn oldest_of_name(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+    name_folded: &str,
+) -> Result<Option<MachineId>, DbErr> {
+    let rows = Entity::find().select_only().column(Column::Id);
+    let rows = rows.filter(Column::NetworkId.eq(network.as_str())).filter(Column::NameFolded.eq(name_folded));
+    let rows = rows.filter(Column::DtDeleted.is_null()).order_by(Column::DtCreated, Order::Asc);
+    let id: Option<Text<MachineId>> = rows.order_by(Column::Id, Order::Asc).into_tuple().one(store).await?;
+    Ok(id.map(|id| id.0))
+}
+
 /// The addresses that a network's machines have, the lowest first.
 pub async fn addresses(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<i64>, DbErr> {
     let rows = Entity::find().select_only().column(Column::PrivateIp);
@@ -212,9 +225,12 @@ pub async fn aim(
     Entity::update(aimed).exec(store).await
 }
 
-/// Writes changes of a row that a visit has made.
-pub async fn change(store: &impl ConnectionTrait, changes: ActiveModel) -> Result<Model, DbErr> {
-    Entity::update(changes).exec(store).await
+/// Writes changes of a row that a visit has made, if what is wanted is still what `row` says. Whether it was.
+pub async fn change(store: &impl ConnectionTrait, row: &Model, changes: ActiveModel) -> Result<bool, DbErr> {
+    let same = Entity::update_many().set(changes).filter(Column::Id.eq(row.id.clone()));
+    let same = same.filter(Column::Intent.eq(row.intent)).filter(Column::BootsWanted.eq(row.boots_wanted));
+    let changed = same.filter(Column::DtDeleted.is_null()).exec(store).await?;
+    Ok(changed.rows_affected > 0)
 }
 
 /// A change of nothing yet, of that row.
@@ -224,8 +240,10 @@ pub fn changes(row: &Model) -> ActiveModel {
 
 /// Whether what is wanted is still what `row` says.
 pub async fn still_wanted(store: &impl ConnectionTrait, row: &Model) -> Result<bool, DbErr> {
-    let now = find(store, &row.id.0).await?;
-    Ok(now.is_some_and(|now| now.intent == row.intent && now.boots_wanted == row.boots_wanted))
+    let now = Entity::find().select_only().column(Column::Intent).column(Column::BootsWanted);
+    let now = now.filter(Column::Id.eq(row.id.clone())).filter(Column::DtDeleted.is_null());
+    let now: Option<(Text<Intent>, i64)> = now.into_tuple().one(store).await?;
+    Ok(now == Some((row.intent, row.boots_wanted)))
 }
 
 /// Takes the lowest free address of a pool for a machine, if one is left.

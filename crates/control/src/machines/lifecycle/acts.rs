@@ -15,6 +15,8 @@ use crate::{names, private_networks, ssh_keys, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
+/// A look comes late by no more than this part of the time that was waited, while pauses are not at their limit.
+const LATE_PART: i64 = 32;
 
 /// How an act went: what is next, or the host's fault.
 type Acted = Result<std::result::Result<Next, Fault>>;
@@ -56,12 +58,11 @@ impl Visit<'_> {
 
     /// Changes the row, if what is wanted is still what was decided for: whether it is.
     async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Result<bool> {
+        let mut changes = store::changes(&self.row);
+        change(&mut changes);
         let tx = self.app.store.begin().await?;
-        let wanted = store::still_wanted(&*tx, &self.row).await?;
+        let wanted = store::change(&*tx, &self.row, changes).await?;
         if wanted {
-            let mut changes = store::changes(&self.row);
-            change(&mut changes);
-            store::change(&*tx, changes).await?;
             tx.commit().await?;
         }
         Ok(wanted)
@@ -94,7 +95,9 @@ impl Visit<'_> {
         };
         let begun = self.row.pressed_first.map_or(since, Into::into).max(since);
         let waited_ms = (self.now.0 - begun.0) / 1000;
-        Next::In((waited_ms / 8).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)))
+        Next::In(
+            (waited_ms / LATE_PART).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)),
+        )
     }
 
     fn disk(&self) -> DiskSpec {
@@ -124,10 +127,8 @@ impl Visit<'_> {
 
     async fn is_oldest_of_its_name(&self) -> Result<bool> {
         let Some(network) = &self.row.network_id else { return Ok(true) };
-        let machines = store::in_network(self.app.store.read(), &network.0).await?;
-        let namesakes = machines.iter().filter(|machine| machine.name_folded == self.row.name_folded);
-        let oldest = namesakes.min_by_key(|machine| (machine.dt_created, machine.id.0.clone()));
-        Ok(oldest.is_none_or(|oldest| oldest.id == self.row.id))
+        let oldest = store::oldest_of_name(self.app.store.read(), &network.0, &self.row.name_folded).await?;
+        Ok(oldest.is_none_or(|oldest| oldest == self.row.id.0))
     }
 
     fn public_ip(&self) -> PublicIpSpec {
@@ -187,7 +188,7 @@ impl Visit<'_> {
         }
         let mut changes = store::changes(row);
         changes.placed = Set(true);
-        store::change(&*tx, changes).await?;
+        store::change(&*tx, row, changes).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
     }
@@ -204,18 +205,17 @@ impl Visit<'_> {
         };
         let mut changes = store::changes(row);
         changes.public_ip = Set(Some(ip));
-        store::change(&*tx, changes).await?;
+        store::change(&*tx, row, changes).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
     }
 
     async fn drop_public_ip(&mut self) -> Acted {
         let tx = self.app.store.begin().await?;
-        if store::still_wanted(&*tx, &self.row).await? {
+        let mut changes = store::changes(&self.row);
+        changes.public_ip = Set(None);
+        if store::change(&*tx, &self.row, changes).await? {
             store::drop_public_ip(&*tx, &self.row.id.0).await?;
-            let mut changes = store::changes(&self.row);
-            changes.public_ip = Set(None);
-            store::change(&*tx, changes).await?;
             tx.commit().await?;
         }
         Ok(Ok(Next::Now))

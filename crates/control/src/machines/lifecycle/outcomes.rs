@@ -32,12 +32,11 @@ impl Visit<'_> {
             return stumbled(app, row, Fault::passing(format!("{step:?} of {}", row.id.0), why)).await;
         }
         if row.failing_since.is_some() {
+            let mut changes = store::changes(row);
+            changes.failing_since = Set(None);
+            changes.failures = Set(0);
             let tx = app.store.begin().await?;
-            if store::still_wanted(&*tx, row).await? {
-                let mut changes = store::changes(row);
-                changes.failing_since = Set(None);
-                changes.failures = Set(0);
-                store::change(&*tx, changes).await?;
+            if store::change(&*tx, row, changes).await? {
                 tx.commit().await?;
             }
         }
@@ -51,10 +50,6 @@ impl Visit<'_> {
         if was_clean && self.event.is_none() {
             return Ok(Next::Settled);
         }
-        let tx = self.app.store.begin().await?;
-        if !store::still_wanted(&*tx, row).await? {
-            return Ok(Next::Now);
-        }
         let mut changes = store::changes(row);
         changes.settled = Set(true);
         changes.shown_state = Set(Text(policy::shown(row.intent.0, None, &self.sight)));
@@ -65,7 +60,10 @@ impl Visit<'_> {
             changes.ready_boot = Set(Some(row.boots_wanted));
             changes.script_served = Set(row.startup_script_id.is_some());
         }
-        store::change(&*tx, changes).await?;
+        let tx = self.app.store.begin().await?;
+        if !store::change(&*tx, row, changes).await? {
+            return Ok(Next::Now);
+        }
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
@@ -83,15 +81,17 @@ impl Visit<'_> {
         if let Err(fault) = engine.remove_disk(&row.id.0).await {
             return Ok(Err(fault));
         }
-        let tx = self.app.store.begin().await?;
-        store::drop_public_ip(&*tx, &row.id.0).await?;
         let mut changes = store::changes(row);
         changes.settled = Set(true);
         changes.placed = Set(false);
         changes.public_ip = Set(None);
         changes.shown_state = Set(Text(MachineState::Off));
         changes.dt_deleted = Set(Some(self.now.into()));
-        store::change(&*tx, changes).await?;
+        let tx = self.app.store.begin().await?;
+        if !store::change(&*tx, row, changes).await? {
+            return Ok(Ok(Next::Now));
+        }
+        store::drop_public_ip(&*tx, &row.id.0).await?;
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
@@ -157,17 +157,18 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
         machine_events::service::begin(&tx, event, now).await?;
     }
     let ended = event.filter(|_| fault.is_final() || too_long);
+    let mut row = row.clone();
     if let Some(event) = &ended {
         machine_events::service::end(&tx, event, End::Error(told.clone()), now).await?;
         let intent = after_failure(event.name.0, row.intent.0);
         let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
-        store::aim(&*tx, row, intent, row.boots_wanted, shown, now).await?;
+        row = store::aim(&*tx, &row, intent, row.boots_wanted, shown, now).await?;
     }
-    let mut changes = store::changes(row);
+    let mut changes = store::changes(&row);
     changes.failing_since = Set(Some(since));
     changes.failures = Set(failures);
     changes.trouble = Set(Some(told));
-    store::change(&*tx, changes).await?;
+    store::change(&*tx, &row, changes).await?;
     tx.commit().await?;
     if ended.is_some() {
         return Ok(Next::Now);

@@ -167,6 +167,8 @@ CREATE INDEX machines_by_type ON machines (team_id, machine_type, dt_created, id
 CREATE INDEX machines_by_agent ON machines (team_id, agent_type, dt_created, id) WHERE dt_deleted IS NULL;
 CREATE UNIQUE INDEX machines_by_address ON machines (network_id, private_ip)
     WHERE dt_deleted IS NULL AND network_id IS NOT NULL;
+CREATE INDEX machines_by_namesake ON machines (network_id, name_folded, dt_created, id)
+    WHERE dt_deleted IS NULL AND network_id IS NOT NULL;
 CREATE INDEX machines_by_script ON machines (startup_script_id, id) WHERE dt_deleted IS NULL;
 CREATE INDEX machines_placed ON machines (region, machine_type) WHERE placed;
 CREATE INDEX machines_to_visit ON machines (id) WHERE dt_deleted IS NULL;
