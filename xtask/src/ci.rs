@@ -10,7 +10,10 @@ use anyhow::{Context, Result, ensure};
 use crate::{openapi, tidy};
 
 const FORMAT: &[&str] = &["fmt", "--all", "--check"];
-const LINT: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+/// The tests that need a real host are built and read like the others.
+const HOST_TESTS: &str = "deckle/host-tests,deckle-engine/host-tests";
+const LINT: &[&str] =
+    &["clippy", "--workspace", "--all-targets", "--features", HOST_TESTS, "--", "-D", "warnings"];
 
 pub fn run(root: &Path) -> Result<()> {
     timed("tidy", || tidy::run(root))?;

@@ -120,7 +120,9 @@ impl Visit<'_> {
             changed = true;
         }
         if row.settled && step != Step::Settle {
-            tracing::warn!(machine.id = %row.id.0, step = ?step, "a settled machine is not as it should be");
+            if row.named {
+                tracing::warn!(machine.id = %row.id.0, step = ?step, "a settled machine is not as it should be");
+            }
             changes.settled = Set(false);
             changed = true;
         }

@@ -29,6 +29,8 @@ pub struct Sight {
     pub disk: Disk,
     /// Whether it is plugged in.
     pub nic: bool,
+    /// Whether its network knows the names that it is to have there.
+    pub names: bool,
     /// Its public address.
     pub public_ip: PublicIp,
     /// Whether its memory and processors are taken on its host.
@@ -241,7 +243,7 @@ fn on(sight: &Sight) -> Step {
     if !sight.placed {
         return Step::Place;
     }
-    if !sight.nic {
+    if !sight.nic || !sight.names {
         return Step::PlugNic;
     }
     match sight.public_ip {

@@ -32,6 +32,7 @@ pub fn of(
         },
         disk: disk(row, seen),
         nic: seen.nic,
+        names: row.named,
         public_ip: public_ip(row, seen.public_ip),
         placed: row.placed,
         power: power(row, seen.power),

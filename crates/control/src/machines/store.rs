@@ -42,6 +42,7 @@ pub struct Model {
     pub boots_wanted: i64,
     pub ready_boot: Option<i64>,
     pub disk_made: bool,
+    pub named: bool,
     pub placed: bool,
     pub shown_state: Text<MachineState>,
     pub pressed_first: Option<Micros>,
@@ -163,6 +164,12 @@ pub async fn oldest_of_name(
     let rows = rows.filter(Column::DtDeleted.is_null()).order_by(Column::DtCreated, Order::Asc);
     let id: Option<Text<MachineId>> = rows.order_by(Column::Id, Order::Asc).into_tuple().one(store).await?;
     Ok(id.map(|id| id.0))
+}
+
+/// Says that a machine's names in its network have changed.
+pub async fn rename(store: &impl ConnectionTrait, id: &MachineId) -> Result<(), DbErr> {
+    let renamed = Entity::update_many().col_expr(Column::Named, false.into());
+    renamed.filter(Column::Id.eq(id.as_str())).exec(store).await.map(drop)
 }
 
 /// The addresses that a network's machines have, the lowest first.

@@ -1,5 +1,6 @@
 //! Private networks, and the machines in them.
 
+use deckle_api::ids::MachineId;
 use deckle_control::config::Config;
 use serde_json::{Value, json};
 
@@ -118,10 +119,20 @@ async fn inside_a_network_a_name_is_its_oldest_machines() {
     let no_label = world.create(json!({"networkId": lab["id"], "name": "web box"})).await;
     let elsewhere = world.create(json!({"networkId": den["id"], "name": "web"})).await;
     world.settle().await;
+    plugged_as(&world, &[(&first, " web"), (&second, ""), (&no_label, ""), (&elsewhere, " web")]);
+
+    world.ok(&format!("DELETE /v1/machines/{first}"), json!({})).await;
+    world.settle().await;
+    plugged_as(&world, &[(&second, " web"), (&no_label, ""), (&elsewhere, " web")]);
+    assert_eq!(world.state(&second).await, ("ready".into(), "create done".into()));
+}
+
+/// The names that each machine has in its network, besides its id.
+fn plugged_as(world: &World, expected: &[(&MachineId, &str)]) {
     let host = world.host.dump();
-    for (machine, names) in [(&first, " web"), (&second, ""), (&no_label, ""), (&elsewhere, " web")] {
-        let plugged =
-            host.split([';', '\n']).find(|part| part.trim().starts_with(&format!("{machine} at"))).unwrap();
+    for (machine, names) in expected {
+        let begins = format!("{machine} at");
+        let plugged = host.split([';', '\n']).find(|part| part.trim().starts_with(&begins)).unwrap();
         assert!(plugged.ends_with(&format!("as {machine}{names}")), "{plugged}");
     }
 }

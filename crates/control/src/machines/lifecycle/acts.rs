@@ -34,7 +34,7 @@ impl Visit<'_> {
             Step::AwaitNetwork => return self.await_network().await,
             Step::MakeDisk => engine.ensure_disk(&self.disk()).await,
             Step::RecordDisk => return self.write(|row| row.disk_made = Set(true)).await,
-            Step::PlugNic => engine.ensure_nic(&self.nic().await?).await,
+            Step::PlugNic => return self.plug(engine.as_ref()).await,
             Step::HoldPublicIp => return self.hold_public_ip().await,
             Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,
             Step::Place => return self.place().await,
@@ -105,6 +105,13 @@ impl Visit<'_> {
             machine: self.row.id.0.clone(),
             template: self.row.template_id.0.clone(),
             size_bytes: self.row.disk_gib.unsigned_abs() * GB,
+        }
+    }
+
+    async fn plug(&mut self, engine: &dyn Engine) -> Acted {
+        match engine.ensure_nic(&self.nic().await?).await {
+            Ok(()) if !self.row.named => self.write(|row| row.named = Set(true)).await,
+            plugged => Ok(plugged.map(|()| Next::Now)),
         }
     }
 

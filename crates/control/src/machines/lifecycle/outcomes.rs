@@ -1,5 +1,6 @@
 //! How visits end: settled, forgotten, or stumbled over a fault of the host.
 
+use deckle_api::ids::MachineId;
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::MachineState;
 use deckle_engine::{Engine, Error as Fault};
@@ -12,7 +13,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::machine_events::{self, End};
 use crate::reconciler::{Next, Object};
-use crate::store::Text;
+use crate::store::{Text, Tx};
 
 impl Visit<'_> {
     /// After a step that did not fail: earlier faults are over. An act that was done again and again, and that
@@ -87,16 +88,26 @@ impl Visit<'_> {
         changes.public_ip = Set(None);
         changes.shown_state = Set(Text(MachineState::Off));
         changes.dt_deleted = Set(Some(self.now.into()));
-        let tx = self.app.store.begin().await?;
+        let mut tx = self.app.store.begin().await?;
         if !store::change(&*tx, row, changes).await? {
             return Ok(Ok(Next::Now));
         }
         store::drop_public_ip(&*tx, &row.id.0).await?;
+        if let Some(heir) = self.heir_of_its_name(&tx).await? {
+            store::rename(&*tx, &heir).await?;
+            tx.wake(Object::Machine(heir));
+        }
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
         tx.commit().await?;
         Ok(Ok(Next::Never))
+    }
+
+    /// The machine that a forgotten one's name passes to in its network: the next oldest of that name.
+    async fn heir_of_its_name(&self, tx: &Tx) -> Result<Option<MachineId>> {
+        let Some(network) = &self.row.network_id else { return Ok(None) };
+        Ok(store::oldest_of_name(&**tx, &network.0, &self.row.name_folded).await?)
     }
 
     /// A guest that switched itself off wanted its machine off: so do we. Where something else was under

@@ -13,13 +13,14 @@ prop_compose! {
         network in prop::sample::select(vec![Network::Absent, Network::Broken, Network::Whole]),
         disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
         nic: bool,
+        names: bool,
         public_ip in prop::sample::select(vec![PublicIp::Free, PublicIp::Wanted, PublicIp::Held, PublicIp::Routed]),
         placed: bool,
         power in prop::sample::select(vec![Power::Off, Power::On, Power::OnBefore, Power::Halted, Power::HaltedBefore]),
         guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
         button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
     ) -> Sight {
-        Sight { own_network, network, disk, nic, public_ip, placed, power, guest, button }
+        Sight { own_network, network, disk, nic, names, public_ip, placed, power, guest, button }
     }
 }
 
@@ -35,7 +36,7 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::MakeNetwork | Step::AwaitNetwork => sight.network = Network::Whole,
         Step::MakeDisk => sight.disk = Disk::Unrecorded,
         Step::RecordDisk => sight.disk = Disk::There,
-        Step::PlugNic => sight.nic = true,
+        Step::PlugNic => (sight.nic, sight.names) = (true, true),
         Step::HoldPublicIp => sight.public_ip = PublicIp::Held,
         Step::RoutePublicIp => sight.public_ip = PublicIp::Routed,
         Step::Place => sight.placed = true,

@@ -88,6 +88,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         boots_wanted: start.into(),
         ready_boot: None,
         disk_made: false,
+        named: true,
         placed: false,
         shown_state: Text(MachineState::Provisioning),
         pressed_first: None,

@@ -148,6 +148,7 @@ CREATE TABLE machines (
     boots_wanted BIGINT NOT NULL,
     ready_boot BIGINT,                    -- the one that is on now, once its guest was ready
     disk_made BOOLEAN NOT NULL,           -- what holds users' bytes is made once
+    named BOOLEAN NOT NULL,               -- its network knows the names that it is to have there
     placed BOOLEAN NOT NULL,              -- its memory and processors are taken on its host
     shown_state TEXT NOT NULL,
     pressed_first BIGINT,                 -- when its power button was pressed, since it was started

@@ -123,6 +123,7 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
     let image = TemplateSpec { id: template(), file: "/no/such/image".into(), size_bytes_max: GIB };
     vec![
         (Call::LookHost, host.look_host().await.is_ok()),
+        (Call::LookCapacity, host.look_capacity().await.is_ok()),
         (Call::LookThings, host.look_things().await.is_ok()),
         (Call::LookTemplate, host.look_template(&template()).await.is_ok()),
         (Call::EnsureTemplate, host.ensure_template(&image).await.is_ok()),
