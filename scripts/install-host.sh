@@ -100,7 +100,7 @@ quiet_install() {
     local log
     log=$(mktemp)
     # Another apt may be at work on this host: wait for it, but not for ever.
-    if ! DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -o Acquire::Retries=5 --no-install-recommends \
         -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" > "$log" 2>&1; then
         tail -n 30 "$log" >&2
         rm -f "$log"

@@ -60,6 +60,7 @@ make_tree() {
     # shellcheck disable=SC2016  # "$1" in a hook is mmdebstrap's.
     mmdebstrap --mode=root --variant=minbase --architectures=amd64 \
         --include="$(package_names | paste -sd,)" \
+        --aptopt='Acquire::Retries "5"' \
         --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -78,7 +78,7 @@ fetch_packages() {
     done < "$CACHE/uris"
     [ ${#missing[@]} -eq 0 ] && return
     # apt drops its rights to another user where it can, who may not write here: say that this is fine.
-    (cd "$CACHE" && apt-get download -qq -o APT::Sandbox::User=root "${missing[@]}")
+    (cd "$CACHE" && apt-get download -qq -o Acquire::Retries=5 -o APT::Sandbox::User=root "${missing[@]}")
 }
 
 # Each package into a folder of its own: its paths can then be taken by name.
