@@ -12,7 +12,7 @@ use super::disk::Disks;
 use super::net::Net;
 use super::paths::{Paths, Tag};
 use super::vm::Vms;
-use super::{Settings, acceleration, host, things};
+use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
 use crate::seen::{
@@ -34,6 +34,9 @@ pub struct Linux {
 impl Linux {
     /// This host, with what lies in the settings' state folder. A new folder gets a tag of its own.
     pub async fn open(settings: Settings) -> Result<Self> {
+        if let Err(error) = process::raise_descriptor_limit() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
         let paths = claim(&settings.state)?;
         let net = Net::new(paths.clone(), settings.clone());
         net.start().await?;
@@ -211,6 +214,7 @@ impl Engine for Linux {
         if vms.look(&spec.machine).await?.0 != Power::Off {
             return Ok(());
         }
+        self.net.forget_lease(&spec.machine, &spec.nic.network).await?;
         let tap = self.net.open_tap(&spec.machine, &spec.nic.network).await?;
         vms.power_on(spec, tap).await
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::group;
 use crate::linux::command::{self, Failure, Run};
 use crate::linux::disk::{absent_ok, qemu_img};
-use crate::linux::folder::open_to_pass;
+use crate::linux::folder::{create_for, open_to_pass};
 use crate::linux::process::Process;
 use crate::linux::vm::{QEMU, SANDBOX};
 use crate::seen::Acceleration;
@@ -47,7 +47,8 @@ enum Trouble {
     Spins,
 }
 
-/// Starts the guest in a folder of its own; nothing of it is left.
+/// Starts the guest in a folder of its own, which is root's: QEMU gets the files in it that it writes.
+/// Nothing of it is left.
 pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Acceleration {
     let tried = try_in(folder, guest, uid).await;
     if let Err(error) = absent_ok(fs::remove_dir_all(folder)) {
@@ -64,11 +65,11 @@ pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Acceleration {
 async fn try_in(folder: &Path, guest: &Guest, uid: u32) -> Result<(), Trouble> {
     absent_ok(fs::remove_dir_all(folder))?;
     open_to_pass(folder.parent().unwrap_or(folder), folder)?;
-    chown(folder, Some(uid), Some(uid))?;
     let (log, words) = (folder.join("serial.log"), folder.join("qemu.log"));
+    create_for(&log, 0o600, (uid, uid))?;
     let started = start(folder, guest, uid).await?.launch(File::create(&words)?, &[]);
     let mut child = started?;
-    let process = child.id().and_then(Process::of_pid);
+    let process = child.id().map(Process::of_pid).transpose()?.flatten();
     let ran = tokio::select! {
         () = says_that_it_ran(&log) => Ok(()),
         _ = child.wait() => ended(&log, &words),

@@ -50,8 +50,10 @@ impl Disks {
     pub async fn remove_disk(&self, machine: &MachineId) -> Result<()> {
         let act = format!("remove the disk of {machine}");
         let folder = Folder::of(&self.paths, machine);
-        if Running::find_anyhow(&folder).is_some() {
-            return Err(Error::passing(act, "its power is on"));
+        match Running::find_anyhow(&folder) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(Error::passing(act, "its power is on")),
+            Err(error) => return Err(Error::passing(act, error)),
         }
         absent_ok(fs::remove_dir_all(folder.path())).map_err(|error| Error::passing(act, error))
     }
@@ -103,7 +105,8 @@ impl Disks {
         self.require_floor(&act)?;
         let (folder, uid) = self.owners.ensure(&spec.machine)?;
         let size_bytes = spec.size_bytes.next_multiple_of(SECTOR);
-        if let Some(running) = Running::find_anyhow(&folder) {
+        let running = Running::find_anyhow(&folder).map_err(|error| Error::passing(act.clone(), error))?;
+        if let Some(running) = running {
             return running.grow_disk(&folder, size_bytes).await.map_err(|error| Error::passing(act, error));
         }
         // The guest may have written anything here, so the tool is shut in; it does not open the backing
