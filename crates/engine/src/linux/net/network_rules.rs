@@ -1,7 +1,8 @@
 //! The packet rules inside a network's namespace: who may send as whom, what leaves, what comes in.
 //!
 //! **Invariants**: a frame from a machine's port passes the bridge only with that machine's hardware and
-//! IPv4 address, in ARP too; all else is dropped, IPv6 included. Plugging a machine in, or leading a public
+//! IPv4 address, in ARP too; all else is dropped, IPv6 included. What the kernel takes by the port itself, past
+//! the bridge, is dropped too. Plugging a machine in, or leading a public
 //! address to one, changes elements of sets and never a rule. An element's comment, or the port's name in
 //! it, says which machine it is for.
 
@@ -118,6 +119,7 @@ fn guard() -> Table {
 fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
     let chain = |name, hook, rules: &[String]| Chain { name, hook, rules: rules.to_vec() };
     let chains = vec![
+        chain("arriving", "filter hook prerouting priority raw; policy accept", &[bridged_or_routed()]),
         chain(
             "prerouting",
             "nat hook prerouting priority dstnat; policy accept",
@@ -138,6 +140,11 @@ fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
     let map = "ipv4_addr : ipv4_addr";
     let sets = vec![("map", "public_in", map), ("map", "public_out", map)];
     Table { family: "ip", name: TABLE.to_owned(), sets, chains }
+}
+
+/// A frame to a link-local group passes by the guard, and would come up as from its machine's own port.
+fn bridged_or_routed() -> String {
+    format!("iifname != {{ \"lo\", \"{BRIDGE}\", \"{UPLINK}\" }} drop")
 }
 
 fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
@@ -190,6 +197,8 @@ prerouting (filter hook prerouting priority filter; policy drop)
   ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
   ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
   iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
+arriving (filter hook prerouting priority raw; policy accept)
+  iifname != { \"lo\", \"br0\", \"uplink\" } drop
 prerouting (nat hook prerouting priority dstnat; policy accept)
   dnat to ip daddr map @public_in
 input (filter hook input priority filter; policy drop)
