@@ -70,15 +70,16 @@ impl LeaseServer {
         lines.join("\n") + "\n"
     }
 
-    /// Makes it run with this configuration.
+    /// Makes it run with this configuration. The file is changed while none runs, so that one that runs has
+    /// read what stands there, wherever a crash came.
     pub(super) async fn ensure(&self, conf: &str) -> Result<()> {
         files::ensure_folder(&self.folder)?;
         self.cards().ensure_folders()?;
-        let changed = files::ensure(&self.conf_file(), conf)?;
-        if self.running()?.is_some() && !changed {
+        if self.is_whole(conf)? {
             return Ok(());
         }
         self.stop().await?;
+        files::ensure(&self.conf_file(), conf)?;
         let act = format!("start the lease server of {}", self.folder.display());
         self.place.run("dnsmasq").arg(self.mark()).done(act).await?;
         Ok(())
@@ -213,6 +214,15 @@ pub(super) fn started_in(networks: &Path) -> Result<Vec<(u32, String)>> {
     let named = |id| command_line(id).map(|line| network(line).map(|network| (id, network))).transpose();
     let found = pids().and_then(|ids| ids.into_iter().filter_map(named).collect());
     found.map_err(|error| Error::passing("look for lease servers", error))
+}
+
+/// Has every lease server whose network's folder lies in `networks` read its machines' files again: a crash
+/// may have come between a file and its signal.
+pub(super) fn wake_all(networks: &Path) -> Result<()> {
+    for (id, _) in started_in(networks)? {
+        read_again(Some(id));
+    }
+    Ok(())
 }
 
 /// Has a lease server read its machines' files again.

@@ -68,6 +68,7 @@ impl Net {
     pub async fn start(&self) -> Result<()> {
         files::ensure_folder(&self.paths.networks())?;
         self.apply_host_rules().await?;
+        lease_server::wake_all(&self.paths.networks())?;
         if !checks::host_forwards() {
             tracing::info!("the host forwards packets from now on (net.ipv4.ip_forward = 1)");
             Place::Host.set(&[("ipv4/ip_forward", "1")]).await?;
