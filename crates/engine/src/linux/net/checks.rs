@@ -127,7 +127,15 @@ fn overlaps(settings: &Settings, links: &[Link]) -> Check {
 /// table does not help.
 fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
     const NAME: &str = "forwarding rules";
+    const FIREWALLD: &str =
+        "firewall-cmd --permanent --zone=trusted --add-source= each of uplinks and public_pools";
+    let firewalld = seen.has("table", "firewalld");
     let Some((family, table, chain)) = seen.dropping("forward").into_iter().next() else {
+        if firewalld {
+            // Its chain accepts by policy, and its last rule rejects.
+            let found = "firewalld rejects what machines send and get, unless it is told otherwise.";
+            return check(NAME, Verdict::Weak, found, FIREWALLD);
+        }
         return good(NAME, "No other rules of the host stop what machines send.");
     };
     let found = format!("The chain {chain} of {family} {table} drops what machines send and get.");
@@ -137,8 +145,8 @@ fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
         )
     } else if seen.has("chain", "ufw-user-forward") {
         "set DEFAULT_FORWARD_POLICY=\"ACCEPT\" in /etc/default/ufw; ufw reload".to_owned()
-    } else if seen.has("table", "firewalld") {
-        "firewall-cmd --permanent --zone=trusted --add-source= each of uplinks and public_pools".to_owned()
+    } else if firewalld {
+        FIREWALLD.to_owned()
     } else {
         let insert = |way| format!("nft insert rule {family} {table} {chain} {way} '\"{uplinks}*\"' accept");
         format!("{}; {}", insert("iifname"), insert("oifname"))
@@ -192,6 +200,10 @@ mod tests {
         assert_eq!(forward_policy(&seen(&[]), "dkabc").verdict, Verdict::Good);
         let plain = forward_policy(&seen(&[chain]), "dkabc");
         assert!(plain.cure.starts_with("nft insert rule ip filter FORWARD iifname"), "{}", plain.cure);
+        let firewalld = r#"{"table": {"family": "inet", "name": "firewalld"}}"#;
+        let told = forward_policy(&seen(&[firewalld]), "dkabc");
+        assert_eq!(told.verdict, Verdict::Weak);
+        assert!(told.cure.starts_with("firewall-cmd"), "{}", told.cure);
         let docker = forward_policy(&seen(&[chain, docker]), "dkabc");
         assert!(docker.cure.starts_with("iptables -I DOCKER-USER -i dkabc+"), "{}", docker.cure);
     }
