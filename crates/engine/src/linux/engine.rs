@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use deckle_api::ids::{MachineId, TemplateId};
 
 use super::disk::Disks;
+use super::folder::write_whole;
 use super::net::Net;
 use super::paths::{Paths, Tag};
 use super::vm::Vms;
@@ -89,7 +90,9 @@ fn claim(state: &Path) -> Result<Paths> {
         Some(tag) => tag,
         None => {
             let tag = Tag::mint(random());
-            fs::write(state.join("tag"), tag.to_string()).map_err(failed)?;
+            // Half a tag, or one that a crash takes back, would make all that is on the host another's.
+            let written = write_whole(&state.join("tag"), tag.to_string().as_bytes(), 0o644, None);
+            written.map_err(failed)?;
             tag
         }
     };

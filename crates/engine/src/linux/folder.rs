@@ -79,15 +79,20 @@ impl Folder {
 
     /// Writes a file whole or not at all, for its owner alone to read.
     pub fn write(&self, file: &Path, bytes: &[u8], owner: u32) -> io::Result<()> {
-        let fresh = file.with_extension("new");
-        let _ = fs::remove_file(&fresh);
-        let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        io::Write::write_all(&mut to, bytes)?;
-        chown(&fresh, Some(owner), Some(owner))?;
-        to.sync_all()?;
-        fs::rename(&fresh, file)?;
-        sync_folder(&self.0)
+        write_whole(file, bytes, 0o600, Some(owner))
     }
+}
+
+/// Writes a file of a folder whole or not at all, and durably.
+pub fn write_whole(file: &Path, bytes: &[u8], mode: u32, owner: Option<u32>) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+    io::Write::write_all(&mut to, bytes)?;
+    fchown(&to, owner, owner)?;
+    to.sync_all()?;
+    fs::rename(&fresh, file)?;
+    file.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes an empty file for a user and a group in a folder of root's, where they cannot make one.
