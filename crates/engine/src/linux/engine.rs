@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use async_trait::async_trait;
 use deckle_api::ids::{MachineId, TemplateId};
+use tokio::sync::Mutex;
 
 use super::disk::Disks;
 use super::folder::write_whole;
@@ -30,6 +31,8 @@ pub struct Linux {
     net: Net,
     disks: Disks,
     vms: RwLock<Arc<Vms>>,
+    /// Held while KVM is tried.
+    trying: Mutex<()>,
 }
 
 impl Linux {
@@ -45,14 +48,14 @@ impl Linux {
         tell(&found);
         let disks = Disks::new(paths.clone(), &settings);
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
-        Ok(Self { paths, settings, net, disks, vms })
+        Ok(Self { paths, settings, net, disks, vms, trying: Mutex::new(()) })
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
     pub async fn examine(settings: &Settings) -> Result<HostSeen> {
         let tag = read_tag(&settings.state)?.unwrap_or_else(|| Tag::mint(0));
         let paths = Paths::new(tag, settings.state.clone());
-        let acceleration = acceleration::find(&paths, settings).await;
+        let acceleration = acceleration::find_known(&paths, settings).await;
         seen(&paths, settings, &Net::new(paths.clone(), settings.clone()), acceleration).await
     }
 
@@ -67,6 +70,7 @@ impl Linux {
 
     /// A first template brings the first kernel that KVM can be tried with.
     async fn find_acceleration_again(&self) {
+        let _alone = self.trying.lock().await;
         if *self.vms().acceleration() == Acceleration::Kvm {
             return;
         }

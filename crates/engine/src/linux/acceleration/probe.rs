@@ -35,31 +35,31 @@ pub enum Guest {
     Disk(PathBuf),
 }
 
+/// Why a guest did not run.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub enum Trouble {
+    /// Its folder could not be made or read.
     #[error(transparent)]
     File(#[from] io::Error),
+    /// A program could not be started.
     #[error(transparent)]
     Program(#[from] Failure),
+    /// QEMU ended before the kernel was up.
     #[error("it ended: {0}")]
     Ended(String),
+    /// Nothing came in all the time: the one trouble that is KVM's own.
     #[error("its kernel did not come up within {RUNS_WITHIN:?}")]
     Spins,
 }
 
 /// Starts the guest in a folder of its own, which is root's: QEMU gets the files in it that it writes.
 /// Nothing of it is left.
-pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Acceleration {
+pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Result<(), Trouble> {
     let tried = try_in(folder, guest, uid).await;
     if let Err(error) = absent_ok(fs::remove_dir_all(folder)) {
         tracing::warn!(%error, "the probe's folder cannot be removed");
     }
-    match tried {
-        Ok(()) => Acceleration::Kvm,
-        Err(trouble) => Acceleration::Tcg {
-            because: format!("/dev/kvm opens, but a probe guest did not run under it: {trouble}"),
-        },
-    }
+    tried
 }
 
 async fn try_in(folder: &Path, guest: &Guest, uid: u32) -> Result<(), Trouble> {
