@@ -103,6 +103,13 @@ pub fn create_for(file: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<
     Ok(made)
 }
 
+/// Does what may keep a thread waiting for the disk on one that nobody else waits for.
+pub async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}
+
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

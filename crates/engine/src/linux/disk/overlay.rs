@@ -13,7 +13,7 @@ use super::qemu_img::{self, Bounds};
 use super::{Disks, header};
 use crate::error::{Error, Result};
 use crate::linux::command;
-use crate::linux::folder::{Folder, sync_folder};
+use crate::linux::folder::{Folder, apart, sync_folder};
 use crate::linux::vm::running::Running;
 use crate::seen::DiskSeen;
 use crate::specs::DiskSpec;
@@ -55,7 +55,8 @@ impl Disks {
             Ok(Some(_)) => return Err(Error::passing(act, "its power is on")),
             Err(error) => return Err(Error::passing(act, error)),
         }
-        absent_ok(fs::remove_dir_all(folder.path())).map_err(|error| Error::passing(act, error))
+        let removed = apart(move || absent_ok(fs::remove_dir_all(folder.path()))).await;
+        removed.map_err(|error| Error::passing(act, error))
     }
 
     async fn make(&self, spec: &DiskSpec) -> Result<()> {
@@ -78,7 +79,7 @@ impl Disks {
             .output()
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        publish(&fresh, &folder, uid).map_err(|error| told(act, error))
+        apart(move || publish(&fresh, &folder, uid)).await.map_err(|error| told(act, error))
     }
 
     /// Links the template's image into the machine's folder; copies it where a link cannot be.

@@ -14,7 +14,8 @@ use super::qemu_img::{self, Bounds};
 use super::{Disks, header};
 use crate::error::{Error, Result};
 use crate::linux::command::{self, Failure};
-use crate::linux::folder::{create_for, open_to_pass, sync_folder};
+use crate::linux::folder::{apart, create_for, open_to_pass, sync_folder};
+use crate::linux::paths::Paths;
 use crate::seen::TemplateSeen;
 use crate::specs::TemplateSpec;
 
@@ -43,9 +44,14 @@ impl Disks {
         }
         let act = || format!("take in {} as {}", spec.file.display(), spec.id);
         import::examine(&spec.file).map_err(|refusal| Error::lasting(act(), refusal))?;
-        let work = self.begin_import(&spec.id).map_err(|error| Error::passing(act(), error))?;
+        let begun = {
+            let (paths, work) = (self.paths.clone(), self.import_folder(&spec.id));
+            apart(move || begin_import(&paths, work)).await
+        };
+        let work = begun.map_err(|error| Error::passing(act(), error))?;
         let taken = self.import(spec, &work, act()).await;
-        let cleared = fs::remove_dir_all(&work).map_err(|error| Error::passing(act(), error));
+        let cleared =
+            apart(move || fs::remove_dir_all(work)).await.map_err(|error| Error::passing(act(), error));
         taken.and(cleared)?;
         let seen = self.look_template(&spec.id).await?;
         seen.ok_or_else(|| Error::passing(act(), "it is gone again"))
@@ -53,24 +59,16 @@ impl Disks {
 
     /// Removes a template's image. Disks made from it keep it until they go themselves.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<()> {
-        let cleared = absent_ok(fs::remove_dir_all(self.import_folder(id)));
-        let removed = absent_ok(fs::remove_file(self.paths.template(id)));
-        cleared.and(removed).map_err(|error| Error::passing(format!("remove the image of {id}"), error))
+        let (work, image) = (self.import_folder(id), self.paths.template(id));
+        let removed = apart(move || {
+            let cleared = absent_ok(fs::remove_dir_all(work));
+            absent_ok(fs::remove_file(image)).and(cleared)
+        });
+        removed.await.map_err(|error| Error::passing(format!("remove the image of {id}"), error))
     }
 
     fn import_folder(&self, id: &TemplateId) -> PathBuf {
         self.paths.templates().join(format!("import-{id}"))
-    }
-
-    /// A folder of root's, empty of what a crash may have left: the importing user reaches the files that
-    /// are made for it there, and can put no link in their place.
-    fn begin_import(&self, id: &TemplateId) -> io::Result<PathBuf> {
-        open_to_pass(self.paths.state(), &self.paths.templates())?;
-        let work = self.import_folder(id);
-        absent_ok(fs::remove_dir_all(&work))?;
-        fs::create_dir(&work)?;
-        fs::set_permissions(&work, Permissions::from_mode(0o711))?;
-        Ok(work)
     }
 
     /// Copies the file to where its owner cannot change it any more, judges it there, converts it.
@@ -100,7 +98,8 @@ impl Disks {
         self.convert(format, &source, &flat, needed)
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        self.publish(&flat_file, &flat, &spec.id).map_err(passing)
+        let image = self.paths.template(&spec.id);
+        apart(move || publish(&flat_file, &flat, &image)).await.map_err(passing)
     }
 
     /// What a question about an untrusted image is answered with.
@@ -155,19 +154,29 @@ impl Disks {
             .await
     }
 
-    /// The image under its name: root's, for QEMU's users to read. Whoever wrote it has ended.
-    fn publish(&self, file: &File, flat: &Path, id: &TemplateId) -> io::Result<()> {
-        fchown(file, Some(0), Some(0))?;
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        file.sync_all()?;
-        fs::rename(flat, self.paths.template(id))?;
-        sync_folder(&self.paths.templates())
-    }
-
     fn require_room(&self, needed: u64) -> std::result::Result<(), Refusal> {
         let free = self.room().map_err(|error| Refusal::Unreadable(error.told()))?;
         if needed > free { Err(Refusal::NoRoom { needed, free }) } else { Ok(()) }
     }
+}
+
+/// A folder of root's, empty of what a crash may have left: the importing user reaches the files that are
+/// made for it there, and can put no link in their place.
+fn begin_import(paths: &Paths, work: PathBuf) -> io::Result<PathBuf> {
+    open_to_pass(paths.state(), &paths.templates())?;
+    absent_ok(fs::remove_dir_all(&work))?;
+    fs::create_dir(&work)?;
+    fs::set_permissions(&work, Permissions::from_mode(0o711))?;
+    Ok(work)
+}
+
+/// The image under its name: root's, for QEMU's users to read. Whoever wrote it has ended.
+fn publish(file: &File, flat: &Path, image: &Path) -> io::Result<()> {
+    fchown(file, Some(0), Some(0))?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()?;
+    fs::rename(flat, image)?;
+    image.parent().map_or(Ok(()), sync_folder)
 }
 
 /// A removal of what is not there has been done.
