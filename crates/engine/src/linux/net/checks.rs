@@ -6,6 +6,7 @@ use std::path::Path;
 use ipnet::Ipv4Net;
 
 use super::ip::{self, Link};
+use super::network_rules::CONNECTIONS_MAX;
 use super::place::Place;
 use super::rules::{self, Ruleset};
 use super::{Net, files, host_rules, name_servers};
@@ -24,7 +25,14 @@ pub(super) async fn all(net: &Net) -> Vec<Check> {
     for (program, version, package) in PROGRAMS {
         checks.push(program_check(program, version, package).await);
     }
-    checks.extend([tun(), forwarding(), servers(net), reach(net), public_pools(&net.settings.public_pools)]);
+    checks.extend([
+        tun(),
+        forwarding(),
+        connections(),
+        servers(net),
+        reach(net),
+        public_pools(&net.settings.public_pools),
+    ]);
     let uplinks = net.paths.uplink_prefix();
     if let Ok(links) = ip::links(&Place::Host).await {
         checks.push(overlaps(&net.settings, &links));
@@ -65,6 +73,25 @@ fn forwarding() -> Check {
     }
     let found = "The host does not forward packets; the server switches it on when it starts.";
     check("forwarding", Verdict::Weak, found, "sysctl -w net.ipv4.ip_forward=1")
+}
+
+/// A host that has tracked no connection yet has no bound to look at.
+fn connections() -> Check {
+    const NAME: &str = "connections";
+    let file = "/proc/sys/net/netfilter/nf_conntrack_max";
+    let bound = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    bound
+        .map_or_else(|| good(NAME, "The host tracks no connections yet."), |bound| room_to_track(NAME, bound))
+}
+
+fn room_to_track(name: &str, bound: u32) -> Check {
+    const NETWORKS: u32 = 8;
+    let wanted = NETWORKS * CONNECTIONS_MAX;
+    if bound >= wanted {
+        return good(name, format!("The host tracks {bound} of them, a network at most {CONNECTIONS_MAX}."));
+    }
+    let found = format!("The host tracks {bound} connections, a network alone up to {CONNECTIONS_MAX}.");
+    check(name, Verdict::Weak, found, format!("sysctl -w net.netfilter.nf_conntrack_max={}", 4 * wanted))
 }
 
 fn servers(net: &Net) -> Check {
@@ -181,6 +208,12 @@ mod tests {
         assert_eq!(verdict("100.96.200.1/30"), Verdict::Weak);
         assert_eq!(verdict("203.0.113.5/24"), Verdict::Weak);
         assert_eq!(verdict("203.0.112.5/23"), Verdict::Good);
+    }
+
+    #[test]
+    fn a_host_that_one_network_could_fill_is_told() {
+        assert_eq!(room_to_track("connections", 262_144).verdict, Verdict::Good);
+        assert_eq!(room_to_track("connections", 8192).verdict, Verdict::Weak);
     }
 
     #[test]

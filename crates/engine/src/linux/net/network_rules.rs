@@ -18,6 +18,9 @@ use crate::specs::{Mac, NetworkSpec};
 pub(super) const BRIDGE: &str = "br0";
 /// The name of the uplink's end in every namespace.
 pub(super) const UPLINK: &str = "uplink";
+/// How many connections the machines of a network may have open to others at once: the host's table of them
+/// is one for all.
+pub(super) const CONNECTIONS_MAX: u32 = 8192;
 /// The tables' name in every namespace.
 const TABLE: &str = "deckle";
 
@@ -160,9 +163,10 @@ fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
 
 /// Machine to machine passes here for a public address of the same network, and on hosts where Docker has
 /// the kernel lead bridged frames through these hooks too.
-fn through_namespace(range: Ipv4Net) -> [String; 4] {
+fn through_namespace(range: Ipv4Net) -> [String; 5] {
     [
         "ct state established,related accept".to_owned(),
+        format!("iifname \"{BRIDGE}\" ct state new ct count over {CONNECTIONS_MAX} drop"),
         format!("iifname \"{BRIDGE}\" oifname \"{UPLINK}\" ip saddr {range} accept"),
         format!("iifname \"{UPLINK}\" oifname \"{BRIDGE}\" ct status dnat accept"),
         format!("iifname \"{BRIDGE}\" oifname \"{BRIDGE}\" accept"),
@@ -209,6 +213,7 @@ input (filter hook input priority filter; policy drop)
   iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
 forward (filter hook forward priority filter; policy drop)
   ct state established,related accept
+  iifname \"br0\" ct state new ct count over 8192 drop
   iifname \"br0\" oifname \"uplink\" ip saddr 10.64.8.0/24 accept
   iifname \"uplink\" oifname \"br0\" ct status dnat accept
   iifname \"br0\" oifname \"br0\" accept
