@@ -45,6 +45,8 @@ build() {
 
 serve() {
     mkdir -p "$DECKLE_STATE"
+    # A first start may write a key there.
+    (umask 077 && touch "$DECKLE_STATE/serve.log" && chmod 600 "$DECKLE_STATE/serve.log")
     if server_runs; then
         say "the server runs already: process $(cat "$PID_FILE")"
         return

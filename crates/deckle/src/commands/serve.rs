@@ -233,6 +233,8 @@ pub async fn lock(state: &Path) -> Result<File> {
     fs::create_dir_all(state).with_context(|| format!("make the state folder {}", state.display()))?;
     fs::set_permissions(state, fs::Permissions::from_mode(0o711))?;
     let file = File::create(state.join("lock")).context("open the lock of the state folder")?;
+    // Who can open it can hold it.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
     let began = Instant::now();
     loop {
         match file.try_lock() {

@@ -29,6 +29,7 @@ pub struct Run {
     shown: String,
     input: Option<Vec<u8>>,
     limit: Duration,
+    user: Option<(u32, u32)>,
 }
 
 /// How a program ended badly.
@@ -67,7 +68,7 @@ pub enum Failure {
 pub fn run(program: &str) -> Run {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).kill_on_drop(true).env("LC_ALL", "C");
-    Run { command, shown: program.to_owned(), input: None, limit: PROMPT }
+    Run { command, shown: program.to_owned(), input: None, limit: PROMPT, user: None }
 }
 
 impl Run {
@@ -103,7 +104,8 @@ impl Run {
     /// Another user to run as, who has no further groups, no capabilities (they go with root's user id),
     /// and nothing of this process's environment but the search path.
     pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
-        self.command.uid(uid).gid(gid).current_dir("/").env_clear();
+        self.user = Some((uid, gid));
+        self.command.current_dir("/").env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             self.command.env("PATH", path);
         }
@@ -137,10 +139,12 @@ impl Run {
 
     /// Starts it as a program that outlives this one: in a session of its own, with what it says in
     /// `said`, and with none of this process's descriptors but the `kept` ones, under their own numbers.
+    /// Another user's has a network namespace of its own, with nothing in it.
     pub fn launch(mut self, said: File, kept: &[OwnedFd]) -> std::result::Result<Child, Failure> {
         let numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
         let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
         let not_started = |source| Failure::NotStarted { program, source };
+        let user = self.user;
         match said.try_clone() {
             Ok(twin) => self.command.stdout(said).stderr(twin).kill_on_drop(false),
             Err(source) => return Err(not_started(source)),
@@ -148,7 +152,7 @@ impl Run {
         // Why: only between fork and exec can a child leave this session and pass descriptors on without
         // another child, forked at the same moment by another thread, getting them too.
         // SAFETY: the closure only makes system calls; it takes no lock and allocates nothing.
-        unsafe { self.command.pre_exec(move || part_from_parent(&numbers)) };
+        unsafe { self.command.pre_exec(move || part_from_parent(&numbers, user)) };
         self.command.spawn().map_err(not_started)
     }
 
@@ -156,6 +160,9 @@ impl Run {
         let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
         let not_started = |source| Failure::NotStarted { program: program.clone(), source };
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some((uid, gid)) = self.user {
+            self.command.uid(uid).gid(gid);
+        }
         let mut child = self.command.spawn().map_err(not_started)?;
         let stdin = child.stdin.take();
         let feed = async {
@@ -170,9 +177,16 @@ impl Run {
     }
 }
 
-/// A session of its own; every descriptor but the standard three and the kept ones closes at exec.
-fn part_from_parent(kept: &[RawFd]) -> io::Result<()> {
+/// A session of its own; every descriptor but the standard three and the kept ones closes at exec. The
+/// namespace comes before the user, who may not make one.
+fn part_from_parent(kept: &[RawFd], user: Option<(u32, u32)>) -> io::Result<()> {
     nix::unistd::setsid()?;
+    if let Some((uid, gid)) = user {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+        nix::unistd::setgroups(&[])?;
+        nix::unistd::setgid(gid.into())?;
+        nix::unistd::setuid(uid.into())?;
+    }
     // Why: the standard library has no call for a range of descriptors, nor one that keeps some of them.
     // SAFETY: both calls only change flags of descriptors; a number that is not open is an error.
     unsafe {

@@ -7,12 +7,14 @@ use std::{fs, io};
 
 use async_trait::async_trait;
 use deckle_api::ids::{MachineId, TemplateId};
+use tokio::sync::Mutex;
 
 use super::disk::Disks;
+use super::folder::write_whole;
 use super::net::Net;
 use super::paths::{Paths, Tag};
 use super::vm::Vms;
-use super::{Settings, acceleration, host, things};
+use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
 use crate::seen::{
@@ -29,11 +31,16 @@ pub struct Linux {
     net: Net,
     disks: Disks,
     vms: RwLock<Arc<Vms>>,
+    /// Held while KVM is tried.
+    trying: Mutex<()>,
 }
 
 impl Linux {
     /// This host, with what lies in the settings' state folder. A new folder gets a tag of its own.
     pub async fn open(settings: Settings) -> Result<Self> {
+        if let Err(error) = process::raise_descriptor_limit() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
         let paths = claim(&settings.state)?;
         let net = Net::new(paths.clone(), settings.clone());
         net.start().await?;
@@ -41,14 +48,14 @@ impl Linux {
         tell(&found);
         let disks = Disks::new(paths.clone(), &settings);
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
-        Ok(Self { paths, settings, net, disks, vms })
+        Ok(Self { paths, settings, net, disks, vms, trying: Mutex::new(()) })
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
     pub async fn examine(settings: &Settings) -> Result<HostSeen> {
         let tag = read_tag(&settings.state)?.unwrap_or_else(|| Tag::mint(0));
         let paths = Paths::new(tag, settings.state.clone());
-        let acceleration = acceleration::find(&paths, settings).await;
+        let acceleration = acceleration::find_known(&paths, settings).await;
         seen(&paths, settings, &Net::new(paths.clone(), settings.clone()), acceleration).await
     }
 
@@ -63,6 +70,7 @@ impl Linux {
 
     /// A first template brings the first kernel that KVM can be tried with.
     async fn find_acceleration_again(&self) {
+        let _alone = self.trying.lock().await;
         if *self.vms().acceleration() == Acceleration::Kvm {
             return;
         }
@@ -86,7 +94,9 @@ fn claim(state: &Path) -> Result<Paths> {
         Some(tag) => tag,
         None => {
             let tag = Tag::mint(random());
-            fs::write(state.join("tag"), tag.to_string()).map_err(failed)?;
+            // Half a tag, or one that a crash takes back, would make all that is on the host another's.
+            let written = write_whole(&state.join("tag"), tag.to_string().as_bytes(), 0o644, None);
+            written.map_err(failed)?;
             tag
         }
     };
@@ -211,6 +221,7 @@ impl Engine for Linux {
         if vms.look(&spec.machine).await?.0 != Power::Off {
             return Ok(());
         }
+        self.net.forget_lease(&spec.machine, &spec.nic.network).await?;
         let tap = self.net.open_tap(&spec.machine, &spec.nic.network).await?;
         vms.power_on(spec, tap).await
     }

@@ -6,11 +6,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use deckle_api::ids::MachineId;
+use nix::errno::Errno;
 
 use super::paths::Paths;
 use crate::error::{Error, Result};
@@ -72,24 +73,41 @@ impl Folder {
 
     /// The user that the machine's QEMU runs as; none before the folder is made.
     pub fn owner(&self) -> io::Result<Option<u32>> {
-        match fs::metadata(&self.0) {
-            Ok(folder) => Ok(Some(folder.gid()).filter(|gid| *gid != 0)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let folder = unless_absent(fs::metadata(&self.0))?;
+        Ok(folder.map(|folder| folder.gid()).filter(|gid| *gid != 0))
     }
 
     /// Writes a file whole or not at all, for its owner alone to read.
     pub fn write(&self, file: &Path, bytes: &[u8], owner: u32) -> io::Result<()> {
-        let fresh = file.with_extension("new");
-        let _ = fs::remove_file(&fresh);
-        let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        io::Write::write_all(&mut to, bytes)?;
-        chown(&fresh, Some(owner), Some(owner))?;
-        to.sync_all()?;
-        fs::rename(&fresh, file)?;
-        sync_folder(&self.0)
+        write_whole(file, bytes, 0o600, Some(owner))
     }
+}
+
+/// Writes a file of a folder whole or not at all, and durably.
+pub fn write_whole(file: &Path, bytes: &[u8], mode: u32, owner: Option<u32>) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+    io::Write::write_all(&mut to, bytes)?;
+    fchown(&to, owner, owner)?;
+    to.sync_all()?;
+    fs::rename(&fresh, file)?;
+    file.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes an empty file for a user and a group in a folder of root's, where they cannot make one.
+pub fn create_for(file: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<File> {
+    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(file)?;
+    fchown(&made, Some(uid), Some(gid))?;
+    made.set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(made)
+}
+
+/// Does what may keep a thread waiting for the disk on one that nobody else waits for.
+pub async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
 }
 
 /// Makes the names in a folder durable.
@@ -143,6 +161,17 @@ impl Owners {
         }
         let free = (self.first_uid..u32::MAX).find(|uid| !taken.contains(uid));
         free.ok_or_else(|| io::Error::other("every user id is taken"))
+    }
+}
+
+/// What was read, or none where there is nothing to read. Any other failure is one: a host that is out of
+/// descriptors has not lost its machines. A process that ends while its files are read has none either.
+pub fn unless_absent<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

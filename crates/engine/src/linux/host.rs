@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Settings;
+use super::acceleration::NOT_TRIED;
 use super::command;
 use super::disk::{GIB, free_bytes};
 use super::paths::Paths;
@@ -71,6 +72,8 @@ fn accelerated(acceleration: &Acceleration) -> Check {
             let found = format!("Guests run by translation (TCG), many times slower: {because}.");
             let cure = if because.contains("Permission denied") {
                 "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm"
+            } else if because.contains(NOT_TRIED) {
+                "start the server, which tries it"
             } else {
                 "a host with hardware virtualisation, switched on in its firmware or by its own host"
             };

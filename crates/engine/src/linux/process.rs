@@ -6,12 +6,15 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::unix::AsyncFd;
+
+use super::folder::unless_absent;
 
 /// A process by its number and its start time in clock ticks since the host's boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,38 +27,38 @@ pub struct Process {
 
 impl Process {
     /// The live process with that number.
-    pub fn of_pid(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        started_unless_dead(&stat).map(|started| Self { pid, started })
+    pub fn of_pid(pid: u32) -> io::Result<Option<Self>> {
+        let stat = unless_absent(fs::read_to_string(format!("/proc/{pid}/stat")))?;
+        Ok(stat.and_then(|stat| started_unless_dead(&stat)).map(|started| Self { pid, started }))
     }
 
     /// Every live process of a user that has `text` in its command line.
-    pub fn all(uid: Option<u32>, text: &str) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter_map(Self::of_pid).filter(|process| process.is_of(uid) && process.says(text)).collect()
+    pub fn all(uid: Option<u32>, text: &str) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        for pid in pids()? {
+            if let Some(process) = Self::of_pid(pid)?
+                && process.is_of(uid)?
+                && process.command_line()?.contains(text)
+            {
+                found.push(process);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether it still lives.
-    pub fn lives(&self) -> bool {
-        Self::of_pid(self.pid) == Some(*self)
-    }
-
-    /// Whether `text` stands in its command line.
-    pub fn says(&self, text: &str) -> bool {
-        self.command_line().contains(text)
+    pub fn lives(&self) -> io::Result<bool> {
+        Ok(Self::of_pid(self.pid)? == Some(*self))
     }
 
     /// Its command line, a zero byte after each word; empty once it is ending.
-    pub fn command_line(&self) -> String {
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        String::from_utf8_lossy(&line).into_owned()
+    pub fn command_line(&self) -> io::Result<String> {
+        command_line(self.pid)
     }
 
-    /// Whether it runs as that user.
-    pub fn is_of(&self, uid: Option<u32>) -> bool {
-        let owner = fs::metadata(format!("/proc/{}", self.pid)).map(|folder| owner_of(&folder));
-        uid.is_none() || owner.ok() == uid
+    fn is_of(&self, uid: Option<u32>) -> io::Result<bool> {
+        let folder = unless_absent(fs::metadata(format!("/proc/{}", self.pid)))?;
+        Ok(uid.is_none() || folder.map(|folder| folder.uid()) == uid)
     }
 
     /// Kills it, and waits until it is gone.
@@ -94,7 +97,7 @@ impl Process {
         // Why: the call's answer is a number, to be closed when it is done with.
         // SAFETY: the kernel has just given it to us; a descriptor always fits in an i32.
         let descriptor = unsafe { OwnedFd::from_raw_fd(number as i32) };
-        Ok(self.lives().then_some(descriptor))
+        Ok(self.lives()?.then_some(descriptor))
     }
 }
 
@@ -108,8 +111,24 @@ async fn gone(process: OwnedFd, limit: Duration) -> io::Result<()> {
     }
 }
 
-fn owner_of(folder: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::uid(folder)
+/// Lets this process open as many files as the host allows it: each look at a machine takes a few.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
+
+/// The numbers of all processes.
+pub fn pids() -> io::Result<Vec<u32>> {
+    let number = |entry: io::Result<fs::DirEntry>| {
+        entry.map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).transpose()
+    };
+    fs::read_dir("/proc")?.filter_map(number).collect()
+}
+
+/// The command line of whichever process has that number: a zero byte after each word, empty for none.
+pub fn command_line(pid: u32) -> io::Result<String> {
+    let line = unless_absent(fs::read(format!("/proc/{pid}/cmdline")))?;
+    Ok(String::from_utf8_lossy(&line.unwrap_or_default()).into_owned())
 }
 
 /// The start time in `/proc/PID/stat`, whose second field is a name in brackets that may hold anything.
@@ -128,8 +147,8 @@ fn started_unless_dead(stat: &str) -> Option<u64> {
 }
 
 /// The name of the boot that the host is in: a number and a start time mean nothing in another one.
-pub fn host_boot() -> String {
-    fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default().trim().to_owned()
+pub fn host_boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -151,13 +170,13 @@ mod tests {
     async fn a_killed_process_is_gone_and_one_with_another_start_is_left_alone() {
         let nowhere = fs::File::create("/dev/null").unwrap();
         let mut child = command::run("sleep").arg("600").launch(nowhere, &[]).unwrap();
-        let process = Process::of_pid(child.id().unwrap()).unwrap();
+        let process = Process::of_pid(child.id().unwrap()).unwrap().unwrap();
         let other = Process { started: process.started + 1, ..process };
         other.kill(Duration::from_secs(5)).await.unwrap();
-        assert!(process.lives());
+        assert!(process.lives().unwrap());
 
         process.kill(Duration::from_secs(5)).await.unwrap();
-        assert!(!process.lives(), "a zombie is dead");
+        assert!(!process.lives().unwrap(), "a zombie is dead");
         child.wait().await.unwrap();
         process.wait(Duration::from_secs(5)).await.unwrap();
     }

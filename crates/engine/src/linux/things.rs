@@ -4,7 +4,7 @@
 //! nobody's row explains shows as a leak.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::paths::Paths;
@@ -23,21 +23,27 @@ pub fn look(paths: &Paths) -> Result<Vec<HostThing>> {
         let of = image.trim_end_matches(".qcow2").trim_start_matches("import-");
         things.push(thing("file", &paths.templates().join(&image), of));
     }
-    things.extend(processes(&paths.machines()));
+    let found = processes(&paths.machines());
+    things.extend(found.map_err(|error| Error::passing("look for QEMU processes", error))?);
     things.sort();
     Ok(things)
 }
 
 /// The QEMUs whose command line names a folder of ours, that folder there or not.
-fn processes(machines: &Path) -> Vec<HostThing> {
+fn processes(machines: &Path) -> io::Result<Vec<HostThing>> {
     let mark = format!("{}/", machines.display());
-    let ours = Process::all(None, &format!("\"filename\":\"{mark}"));
-    let named = ours.into_iter().filter_map(|process| {
-        let line = process.command_line();
-        let machine = line.split(&mark).nth(1)?.split('/').next()?.to_owned();
-        Some(HostThing { kind: "process".into(), name: process.pid.to_string(), of: machine })
-    });
-    named.collect()
+    let mut things = Vec::new();
+    for process in Process::all(None, &format!("\"filename\":\"{mark}"))? {
+        let line = process.command_line()?;
+        if let Some(machine) = line.split(&mark).nth(1).and_then(|rest| rest.split('/').next()) {
+            things.push(HostThing {
+                kind: "process".into(),
+                name: process.pid.to_string(),
+                of: machine.to_owned(),
+            });
+        }
+    }
+    Ok(things)
 }
 
 fn thing(kind: &str, path: &Path, of: &str) -> HostThing {
@@ -51,6 +57,6 @@ fn names(folder: &Path) -> Result<Vec<String>> {
         entries => entries.map_err(|error| Error::passing(act(), error))?,
     };
     let name =
-        |entry: std::io::Result<fs::DirEntry>| entry.map(|it| it.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<std::io::Result<_>>().map_err(|error| Error::passing(act(), error))
+        |entry: io::Result<fs::DirEntry>| entry.map(|it| it.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect::<io::Result<_>>().map_err(|error| Error::passing(act(), error))
 }

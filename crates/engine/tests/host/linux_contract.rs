@@ -70,7 +70,7 @@ impl Drop for Installation {
     /// Guests that a failed promise left get no time to shut down.
     fn drop(&mut self) {
         let mark = self.folder.path().display().to_string();
-        for process in Process::all(None, &mark) {
+        for process in Process::all(None, &mark).unwrap() {
             let _ = std::process::Command::new("kill").args(["-9", &process.pid.to_string()]).status();
         }
         let linux = self.linux.clone();

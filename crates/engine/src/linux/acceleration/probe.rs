@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::group;
 use crate::linux::command::{self, Failure, Run};
 use crate::linux::disk::{absent_ok, qemu_img};
-use crate::linux::folder::open_to_pass;
+use crate::linux::folder::{create_for, open_to_pass};
 use crate::linux::process::Process;
 use crate::linux::vm::{QEMU, SANDBOX};
 use crate::seen::Acceleration;
@@ -35,40 +35,41 @@ pub enum Guest {
     Disk(PathBuf),
 }
 
+/// Why a guest did not run.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub enum Trouble {
+    /// Its folder could not be made or read.
     #[error(transparent)]
     File(#[from] io::Error),
+    /// A program could not be started.
     #[error(transparent)]
     Program(#[from] Failure),
+    /// QEMU ended before the kernel was up.
     #[error("it ended: {0}")]
     Ended(String),
+    /// Nothing came in all the time: the one trouble that is KVM's own.
     #[error("its kernel did not come up within {RUNS_WITHIN:?}")]
     Spins,
 }
 
-/// Starts the guest in a folder of its own; nothing of it is left.
-pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Acceleration {
+/// Starts the guest in a folder of its own, which is root's: QEMU gets the files in it that it writes.
+/// Nothing of it is left.
+pub async fn run(folder: &Path, guest: &Guest, uid: u32) -> Result<(), Trouble> {
     let tried = try_in(folder, guest, uid).await;
     if let Err(error) = absent_ok(fs::remove_dir_all(folder)) {
         tracing::warn!(%error, "the probe's folder cannot be removed");
     }
-    match tried {
-        Ok(()) => Acceleration::Kvm,
-        Err(trouble) => Acceleration::Tcg {
-            because: format!("/dev/kvm opens, but a probe guest did not run under it: {trouble}"),
-        },
-    }
+    tried
 }
 
 async fn try_in(folder: &Path, guest: &Guest, uid: u32) -> Result<(), Trouble> {
     absent_ok(fs::remove_dir_all(folder))?;
     open_to_pass(folder.parent().unwrap_or(folder), folder)?;
-    chown(folder, Some(uid), Some(uid))?;
     let (log, words) = (folder.join("serial.log"), folder.join("qemu.log"));
+    create_for(&log, 0o600, (uid, uid))?;
     let started = start(folder, guest, uid).await?.launch(File::create(&words)?, &[]);
     let mut child = started?;
-    let process = child.id().and_then(Process::of_pid);
+    let process = child.id().map(Process::of_pid).transpose()?.flatten();
     let ran = tokio::select! {
         () = says_that_it_ran(&log) => Ok(()),
         _ = child.wait() => ended(&log, &words),

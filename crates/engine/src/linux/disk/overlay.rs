@@ -13,7 +13,7 @@ use super::qemu_img::{self, Bounds};
 use super::{Disks, header};
 use crate::error::{Error, Result};
 use crate::linux::command;
-use crate::linux::folder::{Folder, sync_folder};
+use crate::linux::folder::{Folder, apart, sync_folder};
 use crate::linux::vm::running::Running;
 use crate::seen::DiskSeen;
 use crate::specs::DiskSpec;
@@ -50,10 +50,13 @@ impl Disks {
     pub async fn remove_disk(&self, machine: &MachineId) -> Result<()> {
         let act = format!("remove the disk of {machine}");
         let folder = Folder::of(&self.paths, machine);
-        if Running::find_anyhow(&folder).is_some() {
-            return Err(Error::passing(act, "its power is on"));
+        match Running::find_anyhow(&folder) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(Error::passing(act, "its power is on")),
+            Err(error) => return Err(Error::passing(act, error)),
         }
-        absent_ok(fs::remove_dir_all(folder.path())).map_err(|error| Error::passing(act, error))
+        let removed = apart(move || absent_ok(fs::remove_dir_all(folder.path()))).await;
+        removed.map_err(|error| Error::passing(act, error))
     }
 
     async fn make(&self, spec: &DiskSpec) -> Result<()> {
@@ -76,7 +79,7 @@ impl Disks {
             .output()
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        publish(&fresh, &folder, uid).map_err(|error| told(act, error))
+        apart(move || publish(&fresh, &folder, uid)).await.map_err(|error| told(act, error))
     }
 
     /// Links the template's image into the machine's folder; copies it where a link cannot be.
@@ -103,7 +106,8 @@ impl Disks {
         self.require_floor(&act)?;
         let (folder, uid) = self.owners.ensure(&spec.machine)?;
         let size_bytes = spec.size_bytes.next_multiple_of(SECTOR);
-        if let Some(running) = Running::find_anyhow(&folder) {
+        let running = Running::find_anyhow(&folder).map_err(|error| Error::passing(act.clone(), error))?;
+        if let Some(running) = running {
             return running.grow_disk(&folder, size_bytes).await.map_err(|error| Error::passing(act, error));
         }
         // The guest may have written anything here, so the tool is shut in; it does not open the backing

@@ -1,7 +1,7 @@
 //! `qemu-img`, shut in: it reads what strangers wrote.
 //!
 //! **Invariants**: it runs as an unprivileged user without groups, in a network namespace without
-//! interfaces, with bounds on its processor time, its memory, the files that it writes and its own time;
+//! interfaces, as the first of a namespace of processes that end with it, with bounds on its processor time, its memory, the files that it writes and its own time;
 //! and it is always told the format, so that a guest cannot choose one by what it writes.
 
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct Bounds {
 pub fn confined(bounds: &Bounds) -> Run {
     let uid = bounds.uid;
     command::run("unshare")
-        .args(["--net", "--", "setpriv"])
+        .args(["--net", "--pid", "--fork", "--kill-child", "--", "setpriv", "--pdeathsig=KILL"])
         .args([format!("--reuid={uid}"), format!("--regid={uid}")])
         .args(["--clear-groups", "--no-new-privs", "--", "prlimit"])
         .arg(format!("--cpu={}", bounds.time.as_secs()))

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::qemu_img::{self, Bounds};
 use super::{Disks, header};
 use crate::error::{Error, Result};
 use crate::linux::command::{self, Failure};
-use crate::linux::folder::{open_to_pass, sync_folder};
+use crate::linux::folder::{apart, create_for, open_to_pass, sync_folder};
+use crate::linux::paths::Paths;
 use crate::seen::TemplateSeen;
 use crate::specs::TemplateSpec;
 
@@ -43,9 +44,14 @@ impl Disks {
         }
         let act = || format!("take in {} as {}", spec.file.display(), spec.id);
         import::examine(&spec.file).map_err(|refusal| Error::lasting(act(), refusal))?;
-        let work = self.begin_import(&spec.id).map_err(|error| Error::passing(act(), error))?;
+        let begun = {
+            let (paths, work) = (self.paths.clone(), self.import_folder(&spec.id));
+            apart(move || begin_import(&paths, work)).await
+        };
+        let work = begun.map_err(|error| Error::passing(act(), error))?;
         let taken = self.import(spec, &work, act()).await;
-        let cleared = fs::remove_dir_all(&work).map_err(|error| Error::passing(act(), error));
+        let cleared =
+            apart(move || fs::remove_dir_all(work)).await.map_err(|error| Error::passing(act(), error));
         taken.and(cleared)?;
         let seen = self.look_template(&spec.id).await?;
         seen.ok_or_else(|| Error::passing(act(), "it is gone again"))
@@ -53,30 +59,26 @@ impl Disks {
 
     /// Removes a template's image. Disks made from it keep it until they go themselves.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<()> {
-        let cleared = absent_ok(fs::remove_dir_all(self.import_folder(id)));
-        let removed = absent_ok(fs::remove_file(self.paths.template(id)));
-        cleared.and(removed).map_err(|error| Error::passing(format!("remove the image of {id}"), error))
+        let (work, image) = (self.import_folder(id), self.paths.template(id));
+        let removed = apart(move || {
+            let cleared = absent_ok(fs::remove_dir_all(work));
+            absent_ok(fs::remove_file(image)).and(cleared)
+        });
+        removed.await.map_err(|error| Error::passing(format!("remove the image of {id}"), error))
     }
 
     fn import_folder(&self, id: &TemplateId) -> PathBuf {
         self.paths.templates().join(format!("import-{id}"))
     }
 
-    /// A folder of the importing user's, empty of what a crash may have left.
-    fn begin_import(&self, id: &TemplateId) -> io::Result<PathBuf> {
-        open_to_pass(self.paths.state(), &self.paths.templates())?;
-        let work = self.import_folder(id);
-        absent_ok(fs::remove_dir_all(&work))?;
-        fs::create_dir(&work)?;
-        fs::set_permissions(&work, Permissions::from_mode(0o700))?;
-        chown(&work, Some(self.import_uid), Some(self.import_uid))?;
-        Ok(work)
-    }
-
     /// Copies the file to where its owner cannot change it any more, judges it there, converts it.
     async fn import(&self, spec: &TemplateSpec, work: &Path, act: String) -> Result<()> {
         let refused = |refusal: Refusal| Error::lasting(act.clone(), refusal);
+        let passing = |error: io::Error| Error::passing(act.clone(), error);
         let (source, flat) = (work.join("source"), work.join("flat.qcow2"));
+        let uid = self.import_uid;
+        create_for(&source, 0o640, (0, uid)).map_err(passing)?;
+        let flat_file = create_for(&flat, 0o600, (uid, uid)).map_err(passing)?;
         self.require_room(fs::metadata(&spec.file).map_or(0, |facts| facts.blocks() * 512))
             .map_err(refused)?;
         command::run("cp")
@@ -86,7 +88,6 @@ impl Disks {
             .output()
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        chown(&source, Some(self.import_uid), None).map_err(|error| Error::passing(act.clone(), error))?;
         let format = import::examine(&source).map_err(refused)?;
         let info =
             self.ask(["info", "--output=json", "-f", format.word()], &source).await.map_err(refused)?;
@@ -97,7 +98,8 @@ impl Disks {
         self.convert(format, &source, &flat, needed)
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        self.publish(&flat, &spec.id).map_err(|error| Error::passing(act, error))
+        let image = self.paths.template(&spec.id);
+        apart(move || publish(&flat_file, &flat, &image)).await.map_err(passing)
     }
 
     /// What a question about an untrusted image is answered with.
@@ -152,19 +154,29 @@ impl Disks {
             .await
     }
 
-    /// The image under its name: root's, for QEMU's users to read.
-    fn publish(&self, flat: &Path, id: &TemplateId) -> io::Result<()> {
-        chown(flat, Some(0), Some(0))?;
-        fs::set_permissions(flat, Permissions::from_mode(0o644))?;
-        File::open(flat)?.sync_all()?;
-        fs::rename(flat, self.paths.template(id))?;
-        sync_folder(&self.paths.templates())
-    }
-
     fn require_room(&self, needed: u64) -> std::result::Result<(), Refusal> {
         let free = self.room().map_err(|error| Refusal::Unreadable(error.told()))?;
         if needed > free { Err(Refusal::NoRoom { needed, free }) } else { Ok(()) }
     }
+}
+
+/// A folder of root's, empty of what a crash may have left: the importing user reaches the files that are
+/// made for it there, and can put no link in their place.
+fn begin_import(paths: &Paths, work: PathBuf) -> io::Result<PathBuf> {
+    open_to_pass(paths.state(), &paths.templates())?;
+    absent_ok(fs::remove_dir_all(&work))?;
+    fs::create_dir(&work)?;
+    fs::set_permissions(&work, Permissions::from_mode(0o711))?;
+    Ok(work)
+}
+
+/// The image under its name: root's, for QEMU's users to read. Whoever wrote it has ended.
+fn publish(file: &File, flat: &Path, image: &Path) -> io::Result<()> {
+    fchown(file, Some(0), Some(0))?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()?;
+    fs::rename(flat, image)?;
+    image.parent().map_or(Ok(()), sync_folder)
 }
 
 /// A removal of what is not there has been done.

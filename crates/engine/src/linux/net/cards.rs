@@ -12,6 +12,7 @@ use deckle_api::ids::MachineId;
 use super::files;
 use super::leases::Lease;
 use crate::error::{Error, Result};
+use crate::linux::folder::unless_absent;
 use crate::specs::{Mac, NicSpec};
 
 /// The two folders of a network's machines.
@@ -58,12 +59,18 @@ impl Cards {
     }
 
     /// A machine's card, if it has both files.
-    pub(super) fn look(&self, machine: &MachineId) -> Option<Card> {
-        self.names.join(machine.as_str()).exists().then_some(())?;
-        let text = fs::read_to_string(self.cards.join(machine.as_str())).ok()?;
-        let mut words = text.trim().split(',');
-        Some(Card { mac: Mac::parse(words.next()?)?, ip: words.next()?.parse().ok()? })
+    pub(super) fn look(&self, machine: &MachineId) -> Result<Option<Card>> {
+        let named = self.names.join(machine.as_str()).try_exists();
+        let carded = unless_absent(fs::read_to_string(self.cards.join(machine.as_str())));
+        let seen = named.and_then(|named| Ok(carded?.filter(|_| named)));
+        let text = seen.map_err(|error| Error::passing(format!("look at the card of {machine}"), error))?;
+        Ok(text.and_then(|text| parse(&text)))
     }
+}
+
+fn parse(card: &str) -> Option<Card> {
+    let mut words = card.trim().split(',');
+    Some(Card { mac: Mac::parse(words.next()?)?, ip: words.next()?.parse().ok()? })
 }
 
 /// A line of a hosts file. What is not a host name would change the meaning of the file.
@@ -101,10 +108,18 @@ mod tests {
         let spec = nic(&["psa", "web"]);
         assert!(cards.ensure(&spec).unwrap());
         assert!(!cards.ensure(&spec).unwrap());
-        assert_eq!(cards.look(&spec.machine), Some(Card { mac: spec.mac, ip: spec.ip }));
+        assert_eq!(cards.look(&spec.machine).unwrap(), Some(Card { mac: spec.mac, ip: spec.ip }));
         assert!(cards.remove(&spec.machine).unwrap());
         assert!(!cards.remove(&spec.machine).unwrap());
-        assert_eq!(cards.look(&spec.machine), None);
+        assert_eq!(cards.look(&spec.machine).unwrap(), None);
+    }
+
+    #[test]
+    fn a_card_that_cannot_be_read_does_not_mean_unplugged() {
+        let folder = tempfile::tempdir().unwrap();
+        let cards = Cards { cards: folder.path().join("cards"), names: folder.path().join("names") };
+        fs::create_dir_all(cards.cards.join("psa")).unwrap();
+        assert!(cards.look(&nic(&["psa"]).machine).is_err());
     }
 
     #[test]

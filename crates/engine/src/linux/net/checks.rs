@@ -6,6 +6,7 @@ use std::path::Path;
 use ipnet::Ipv4Net;
 
 use super::ip::{self, Link};
+use super::network_rules::CONNECTIONS_MAX;
 use super::place::Place;
 use super::rules::{self, Ruleset};
 use super::{Net, files, host_rules, name_servers};
@@ -24,7 +25,14 @@ pub(super) async fn all(net: &Net) -> Vec<Check> {
     for (program, version, package) in PROGRAMS {
         checks.push(program_check(program, version, package).await);
     }
-    checks.extend([tun(), forwarding(), servers(net), reach(net), public_pools(&net.settings.public_pools)]);
+    checks.extend([
+        tun(),
+        forwarding(),
+        connections(),
+        servers(net),
+        reach(net),
+        public_pools(&net.settings.public_pools),
+    ]);
     let uplinks = net.paths.uplink_prefix();
     if let Ok(links) = ip::links(&Place::Host).await {
         checks.push(overlaps(&net.settings, &links));
@@ -65,6 +73,25 @@ fn forwarding() -> Check {
     }
     let found = "The host does not forward packets; the server switches it on when it starts.";
     check("forwarding", Verdict::Weak, found, "sysctl -w net.ipv4.ip_forward=1")
+}
+
+/// A host that has tracked no connection yet has no bound to look at.
+fn connections() -> Check {
+    const NAME: &str = "connections";
+    let file = "/proc/sys/net/netfilter/nf_conntrack_max";
+    let bound = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    bound
+        .map_or_else(|| good(NAME, "The host tracks no connections yet."), |bound| room_to_track(NAME, bound))
+}
+
+fn room_to_track(name: &str, bound: u32) -> Check {
+    const NETWORKS: u32 = 8;
+    let wanted = NETWORKS * CONNECTIONS_MAX;
+    if bound >= wanted {
+        return good(name, format!("The host tracks {bound} of them, a network at most {CONNECTIONS_MAX}."));
+    }
+    let found = format!("The host tracks {bound} connections, a network alone up to {CONNECTIONS_MAX}.");
+    check(name, Verdict::Weak, found, format!("sysctl -w net.netfilter.nf_conntrack_max={}", 4 * wanted))
 }
 
 fn servers(net: &Net) -> Check {
@@ -127,7 +154,15 @@ fn overlaps(settings: &Settings, links: &[Link]) -> Check {
 /// table does not help.
 fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
     const NAME: &str = "forwarding rules";
+    const FIREWALLD: &str =
+        "firewall-cmd --permanent --zone=trusted --add-source= each of uplinks and public_pools";
+    let firewalld = seen.has("table", "firewalld");
     let Some((family, table, chain)) = seen.dropping("forward").into_iter().next() else {
+        if firewalld {
+            // Its chain accepts by policy, and its last rule rejects.
+            let found = "firewalld rejects what machines send and get, unless it is told otherwise.";
+            return check(NAME, Verdict::Weak, found, FIREWALLD);
+        }
         return good(NAME, "No other rules of the host stop what machines send.");
     };
     let found = format!("The chain {chain} of {family} {table} drops what machines send and get.");
@@ -137,8 +172,8 @@ fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
         )
     } else if seen.has("chain", "ufw-user-forward") {
         "set DEFAULT_FORWARD_POLICY=\"ACCEPT\" in /etc/default/ufw; ufw reload".to_owned()
-    } else if seen.has("table", "firewalld") {
-        "firewall-cmd --permanent --zone=trusted --add-source= each of uplinks and public_pools".to_owned()
+    } else if firewalld {
+        FIREWALLD.to_owned()
     } else {
         let insert = |way| format!("nft insert rule {family} {table} {chain} {way} '\"{uplinks}*\"' accept");
         format!("{}; {}", insert("iifname"), insert("oifname"))
@@ -176,6 +211,12 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_one_network_could_fill_is_told() {
+        assert_eq!(room_to_track("connections", 262_144).verdict, Verdict::Good);
+        assert_eq!(room_to_track("connections", 8192).verdict, Verdict::Weak);
+    }
+
+    #[test]
     fn a_pool_for_examples_is_told() {
         let verdict = |pool: &str| public_pools(&[pool.parse().unwrap()]).verdict;
         assert_eq!(verdict("203.0.113.128/25"), Verdict::Weak);
@@ -192,6 +233,10 @@ mod tests {
         assert_eq!(forward_policy(&seen(&[]), "dkabc").verdict, Verdict::Good);
         let plain = forward_policy(&seen(&[chain]), "dkabc");
         assert!(plain.cure.starts_with("nft insert rule ip filter FORWARD iifname"), "{}", plain.cure);
+        let firewalld = r#"{"table": {"family": "inet", "name": "firewalld"}}"#;
+        let told = forward_policy(&seen(&[firewalld]), "dkabc");
+        assert_eq!(told.verdict, Verdict::Weak);
+        assert!(told.cure.starts_with("firewall-cmd"), "{}", told.cure);
         let docker = forward_policy(&seen(&[chain, docker]), "dkabc");
         assert!(docker.cure.starts_with("iptables -I DOCKER-USER -i dkabc+"), "{}", docker.cure);
     }

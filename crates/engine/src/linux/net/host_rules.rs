@@ -16,6 +16,9 @@ use crate::linux::paths::Paths;
 /// Link-local addresses: nobody's to route, and where clouds keep their metadata.
 const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
 
+/// The uplinks of every installation on the host.
+const ALL_UPLINKS: &str = "\"dk*\"";
+
 /// The installation's table on the host.
 pub(super) fn table(paths: &Paths, settings: &Settings) -> Table {
     let uplinks = format!("\"{}*\"", paths.uplink_prefix());
@@ -65,6 +68,10 @@ fn to_uplinks(uplinks: &str, public_pools: &[Ipv4Net]) -> Vec<String> {
         rules.push(format!("oifname {uplinks} ip daddr {} accept", set_of(public_pools)));
     }
     rules.push(format!("oifname {uplinks} drop"));
+    if !public_pools.is_empty() {
+        // An address that leads nowhere would go back to the router that sent its packet here, and return.
+        rules.push(format!("ip daddr {} oifname != {ALL_UPLINKS} drop", set_of(public_pools)));
+    }
     rules
 }
 
@@ -100,6 +107,7 @@ mod tests {
                 r#"oifname "dkabc*" ct state established,related accept"#,
                 r#"oifname "dkabc*" ip daddr { 203.0.113.0/24 } accept"#,
                 r#"oifname "dkabc*" drop"#,
+                r#"ip daddr { 203.0.113.0/24 } oifname != "dk*" drop"#,
                 r#"ip saddr 100.96.0.0/16 oifname != "dkabc*" masquerade"#,
             ]
         );

@@ -27,6 +27,19 @@ pub(super) struct Link {
     /// The bridge that it is a port of.
     pub master: Option<String>,
     addr_info: Vec<LinkAddress>,
+    linkinfo: LinkDetails,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct LinkDetails {
+    info_data: BridgeDetails,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct BridgeDetails {
+    no_linklocal_learn: u8,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -40,6 +53,11 @@ impl Link {
     /// Whether it is switched on.
     pub(super) fn is_up(&self) -> bool {
         self.flags.iter().any(|flag| flag == "UP")
+    }
+
+    /// Whether it is a bridge that learns nothing from frames to link-local groups.
+    pub(super) fn learns_guarded_only(&self) -> bool {
+        self.linkinfo.info_data.no_linklocal_learn == 1
     }
 
     /// Its IPv4 addresses with their ranges.
@@ -68,7 +86,7 @@ pub(super) struct Proxy {
 
 /// A place's links with their addresses.
 pub(super) async fn links(place: &Place) -> Result<Vec<Link>> {
-    ask(place, &["address", "show"]).await
+    ask(place, &["-details", "address", "show"]).await
 }
 
 /// A place's IPv4 routes that `selector` names: `default`, or `dev` and a name.

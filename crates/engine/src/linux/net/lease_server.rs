@@ -7,6 +7,7 @@
 //! own configuration, and is signalled only then.
 
 use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use super::network_rules::BRIDGE;
 use super::place::Place;
 use super::{files, leases::Lease};
 use crate::error::{Error, Result};
+use crate::linux::folder::unless_absent;
+use crate::linux::process::{command_line, pids};
 use crate::specs::{NetworkSpec, NicSpec};
 
 /// The user that Debian's package makes for it.
@@ -67,34 +70,36 @@ impl LeaseServer {
         lines.join("\n") + "\n"
     }
 
-    /// Makes it run with this configuration.
+    /// Makes it run with this configuration. The file is changed while none runs, so that one that runs has
+    /// read what stands there, wherever a crash came.
     pub(super) async fn ensure(&self, conf: &str) -> Result<()> {
         files::ensure_folder(&self.folder)?;
         self.cards().ensure_folders()?;
-        let changed = files::ensure(&self.conf_file(), conf)?;
-        if self.running().is_some() && !changed {
+        if self.is_whole(conf)? {
             return Ok(());
         }
         self.stop().await?;
+        files::ensure(&self.conf_file(), conf)?;
         let act = format!("start the lease server of {}", self.folder.display());
         self.place.run("dnsmasq").arg(self.mark()).done(act).await?;
         Ok(())
     }
 
     /// Whether it runs with this configuration.
-    pub(super) fn is_whole(&self, conf: &str) -> bool {
-        fs::read_to_string(self.conf_file()).is_ok_and(|text| text == conf) && self.running().is_some()
+    pub(super) fn is_whole(&self, conf: &str) -> Result<bool> {
+        let text = self.looked(unless_absent(fs::read_to_string(self.conf_file())))?;
+        Ok(text.is_some_and(|text| text == conf) && self.running()?.is_some())
     }
 
     /// Ends every process that carries this network's configuration.
     pub(super) async fn stop(&self) -> Result<()> {
-        self.signal(Signal::SIGTERM);
-        if tokio::time::timeout(ENDED, self.ended()).await.is_ok() {
-            return Ok(());
+        self.signal(Signal::SIGTERM)?;
+        if let Ok(ended) = tokio::time::timeout(ENDED, self.ended()).await {
+            return ended;
         }
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::SIGKILL)?;
         let act = || format!("end the lease server of {}", self.folder.display());
-        tokio::time::timeout(ENDED, self.ended()).await.map_err(|late| Error::passing(act(), late))
+        tokio::time::timeout(ENDED, self.ended()).await.map_err(|late| Error::passing(act(), late))?
     }
 
     /// Ends it and removes its files.
@@ -105,16 +110,18 @@ impl LeaseServer {
 
     /// Gives a machine its names and its address.
     pub(super) fn plug(&self, spec: &NicSpec) -> Result<()> {
+        let running = self.running()?;
         if self.cards().ensure(spec)? {
-            self.read_again();
+            read_again(running);
         }
         Ok(())
     }
 
     /// Takes a machine's names and its address.
     pub(super) fn unplug(&self, machine: &MachineId) -> Result<()> {
+        let running = self.running()?;
         if self.cards().remove(machine)? {
-            self.read_again();
+            read_again(running);
         }
         Ok(())
     }
@@ -125,13 +132,13 @@ impl LeaseServer {
     }
 
     /// The leases that it has given.
-    pub(super) fn leases(&self) -> Vec<Lease> {
+    pub(super) fn leases(&self) -> Result<Vec<Lease>> {
         leases::look(&self.lease_file())
     }
 
     /// Frees a leased address.
     pub(super) async fn free(&self, lease: &Lease, gateway: Ipv4Addr) -> Result<()> {
-        if self.running().is_some() {
+        if self.running()?.is_some() {
             leases::give_back(&self.place, &self.lease_file(), lease, gateway).await
         } else {
             leases::strike(&self.lease_file(), lease)
@@ -139,14 +146,22 @@ impl LeaseServer {
     }
 
     /// The process, if it is alive, in its place and really this network's.
-    pub(super) fn running(&self) -> Option<i32> {
-        let id = fs::read_to_string(self.folder.join("pid")).ok()?.trim().parse().ok()?;
-        (is_marked(id, &self.mark()) && self.place.holds(id)).then_some(id)
+    fn running(&self) -> Result<Option<u32>> {
+        let text = self.looked(unless_absent(fs::read_to_string(self.folder.join("pid"))))?;
+        let Some(id) = text.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
+        let ours = self.looked(is_marked(id, &self.mark()))? && self.place.holds(id);
+        Ok(ours.then_some(id))
     }
 
     /// Every process that carries this network's configuration, wherever it is.
-    pub(super) fn processes(&self) -> Vec<i32> {
-        processes().filter(|&id| is_marked(id, &self.mark())).collect()
+    pub(super) fn processes(&self) -> Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for id in self.looked(pids())? {
+            if self.looked(is_marked(id, &self.mark()))? {
+                found.push(id);
+            }
+        }
+        Ok(found)
     }
 
     fn mark(&self) -> String {
@@ -168,47 +183,62 @@ impl LeaseServer {
         if known && reached { USER } else { "root" }
     }
 
-    fn read_again(&self) {
-        if let Some(id) = self.running() {
-            // It may have ended since: then it reads everything when it starts.
-            let _ = kill(Pid::from_raw(id), Signal::SIGHUP);
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        for id in self.processes() {
+    fn signal(&self, signal: Signal) -> Result<()> {
+        for id in self.processes()? {
             // It may have ended since, which is what is wanted.
-            let _ = kill(Pid::from_raw(id), signal);
+            let _ = kill(pid_of(id), signal);
         }
+        Ok(())
     }
 
-    async fn ended(&self) {
-        while !self.processes().is_empty() {
+    async fn ended(&self) -> Result<()> {
+        while !self.processes()?.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        Ok(())
+    }
+
+    fn looked<T>(&self, seen: io::Result<T>) -> Result<T> {
+        let act = || format!("look for the lease server of {}", self.folder.display());
+        seen.map_err(|error| Error::passing(act(), error))
     }
 }
 
 /// The lease servers of all networks whose folders lie in `networks`: process and network.
-pub(super) fn started_in(networks: &Path) -> Vec<(i32, String)> {
+pub(super) fn started_in(networks: &Path) -> Result<Vec<(u32, String)>> {
     let begin = format!("--conf-file={}/", networks.display());
-    let network = |id: i32| {
-        let line = fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
+    let network = |line: String| {
         let word = line.split('\0').find_map(|word| word.strip_prefix(&begin))?;
-        Some((id, word.split('/').next()?.to_owned()))
+        word.split('/').next().map(str::to_owned)
     };
-    processes().filter_map(network).collect()
+    let named = |id| command_line(id).map(|line| network(line).map(|network| (id, network))).transpose();
+    let found = pids().and_then(|ids| ids.into_iter().filter_map(named).collect());
+    found.map_err(|error| Error::passing("look for lease servers", error))
 }
 
-/// The ids of all processes.
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+/// Has every lease server whose network's folder lies in `networks` read its machines' files again: a crash
+/// may have come between a file and its signal.
+pub(super) fn wake_all(networks: &Path) -> Result<()> {
+    for (id, _) in started_in(networks)? {
+        read_again(Some(id));
+    }
+    Ok(())
 }
 
-fn is_marked(process: i32, mark: &str) -> bool {
-    let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    line.split(|&byte| byte == 0).any(|word| word == mark.as_bytes())
+/// Has a lease server read its machines' files again.
+fn read_again(running: Option<u32>) {
+    if let Some(id) = running {
+        // It may have ended since: then it reads everything when it starts.
+        let _ = kill(pid_of(id), Signal::SIGHUP);
+    }
+}
+
+fn is_marked(process: u32, mark: &str) -> io::Result<bool> {
+    Ok(command_line(process)?.split('\0').any(|word| word == mark))
+}
+
+fn pid_of(process: u32) -> Pid {
+    Pid::from_raw(process.cast_signed())
 }
 
 #[cfg(test)]

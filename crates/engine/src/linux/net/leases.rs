@@ -1,6 +1,8 @@
 //! A network's lease file: who took which address until when, and how an address is given back.
 //!
-//! Leases last [`LEASE`], so that the moment of the last taking is the end less that.
+//! A machine's lease is freed before each of its boots, so that one that is there is of this boot. The file
+//! tells only when it ends: the moment of its taking is that less [`LEASE`], or somewhat later where a guest
+//! has asked for a shorter one or the clock was set.
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -14,6 +16,7 @@ use super::files;
 use super::network_rules::BRIDGE;
 use super::place::Place;
 use crate::error::{Error, Result};
+use crate::linux::folder::unless_absent;
 use crate::specs::Mac;
 
 /// How long a lease lasts.
@@ -31,27 +34,21 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// When it was taken or renewed: the beginning of that second.
-    pub(super) fn taken(&self) -> Timestamp {
-        Timestamp(self.ends * 1_000_000).plus_seconds(-(LEASE.as_secs() as i64))
+    /// When it was taken or renewed, as near as the file tells: not before its boot, and not later than now.
+    pub(super) fn taken_between(&self, since: Timestamp, now: Timestamp) -> Timestamp {
+        let taken = Timestamp(self.ends * 1_000_000).plus_seconds(-(LEASE.as_secs() as i64));
+        taken.min(now).max(since)
     }
 }
 
 /// The leases in a file; none when it is not there.
-pub(super) fn look(file: &Path) -> Vec<Lease> {
-    fs::read_to_string(file).unwrap_or_default().lines().filter_map(parse).collect()
-}
-
-/// The moment that `lease` was taken, unless that was before `since`. The file knows whole seconds: a
-/// lease of the second that `since` lies in counts, and is told as taken then.
-pub(super) fn taken_since(lease: &Lease, since: Timestamp) -> Option<Timestamp> {
-    let second = Timestamp(since.0.div_euclid(1_000_000) * 1_000_000);
-    (lease.taken() >= second).then(|| lease.taken().max(since))
+pub(super) fn look(file: &Path) -> Result<Vec<Lease>> {
+    Ok(read(file)?.lines().filter_map(parse).collect())
 }
 
 /// Takes a lease from a file that no lease server has open.
 pub(super) fn strike(file: &Path, lease: &Lease) -> Result<()> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = read(file)?;
     let kept = text.lines().filter(|line| parse(line).as_ref() != Some(lease));
     files::ensure(file, &kept.map(|line| format!("{line}\n")).collect::<String>())?;
     Ok(())
@@ -68,11 +65,12 @@ pub(super) async fn give_back(place: &Place, file: &Path, lease: &Lease, server:
     };
     place.enter(act.clone(), send).await?;
     let gone = async {
-        while look(file).contains(lease) {
+        while look(file)?.contains(lease) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        Ok(())
     };
-    tokio::time::timeout(GIVEN_BACK, gone).await.map_err(|late| Error::passing(act, late))
+    tokio::time::timeout(GIVEN_BACK, gone).await.map_err(|late| Error::passing(act, late))?
 }
 
 /// A DHCPRELEASE of RFC 2131.
@@ -93,6 +91,12 @@ fn release(lease: &Lease, server: Ipv4Addr) -> Option<Vec<u8>> {
     Some(packet)
 }
 
+fn read(file: &Path) -> Result<String> {
+    let read = unless_absent(fs::read_to_string(file));
+    let told = |error| Error::passing(format!("read {}", file.display()), error);
+    read.map(Option::unwrap_or_default).map_err(told)
+}
+
 fn parse(line: &str) -> Option<Lease> {
     let mut words = line.split(' ');
     let (ends, mac, ip) = (words.next()?, words.next()?, words.next()?);
@@ -109,16 +113,10 @@ mod tests {
     fn a_lease_was_taken_an_hour_before_its_end() {
         let lease = parse(LINE).unwrap();
         assert_eq!(lease.ip, Ipv4Addr::new(10, 64, 0, 2));
-        assert_eq!(lease.taken(), Timestamp(1_700_000_000_000_000));
-    }
-
-    #[test]
-    fn only_a_lease_of_this_boot_counts() {
-        let lease = parse(LINE).unwrap();
-        let at = |micros| taken_since(&lease, Timestamp(micros));
-        assert_eq!(at(1_699_999_999_000_000), Some(lease.taken()));
-        assert_eq!(at(1_700_000_000_300_000), Some(Timestamp(1_700_000_000_300_000)));
-        assert_eq!(at(1_700_000_001_000_000), None);
+        let between = |since, now| lease.taken_between(Timestamp(since), Timestamp(now)).0;
+        assert_eq!(between(1_699_999_000_000_000, 1_700_000_009_000_000), 1_700_000_000_000_000);
+        assert_eq!(between(1_700_000_000_300_000, 1_700_000_009_000_000), 1_700_000_000_300_000);
+        assert_eq!(between(1_699_999_000_000_000, 1_699_999_500_000_000), 1_699_999_500_000_000);
     }
 
     #[test]

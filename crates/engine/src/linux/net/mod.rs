@@ -68,6 +68,7 @@ impl Net {
     pub async fn start(&self) -> Result<()> {
         files::ensure_folder(&self.paths.networks())?;
         self.apply_host_rules().await?;
+        lease_server::wake_all(&self.paths.networks())?;
         if !checks::host_forwards() {
             tracing::info!("the host forwards packets from now on (net.ipv4.ip_forward = 1)");
             Place::Host.set(&[("ipv4/ip_forward", "1")]).await?;
@@ -117,7 +118,12 @@ impl Net {
         tap::open(&self.place(network), self.paths.tap(machine)).await
     }
 
-    /// When a machine's guest last took or renewed its lease, if that was not before `since`.
+    /// Frees the lease of a machine that is off, so that one that is seen later is of its next boot.
+    pub async fn forget_lease(&self, machine: &MachineId, network: &HostNetwork) -> Result<()> {
+        nic::forget_lease(self, machine, network).await
+    }
+
+    /// When the guest of a machine that was started at `since` last took or renewed its lease, if it has.
     pub async fn leased(
         &self,
         machine: &MachineId,
@@ -125,9 +131,9 @@ impl Net {
         since: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let server = self.lease_server(network);
-        let Some(card) = server.cards().look(machine) else { return Ok(None) };
-        let lease = server.leases().into_iter().find(|lease| card.took(lease));
-        Ok(lease.and_then(|lease| leases::taken_since(&lease, since)))
+        let Some(card) = server.cards().look(machine)? else { return Ok(None) };
+        let lease = server.leases()?.into_iter().find(|lease| card.took(lease));
+        Ok(lease.map(|lease| lease.taken_between(since, Timestamp::of_system_clock())))
     }
 
     /// The public address that leads to a machine.

@@ -79,7 +79,7 @@ async fn is_whole(net: &Net, network: &HostNetwork) -> Result<bool> {
     let spec = NetworkSpec { network: network.clone(), cidr: range.trunc() };
     let server = net.lease_server(network);
     let conf = server.conf(&spec, bridge.mtu, &name_servers::of_host(&net.settings));
-    if range.addr() != spec.gateway() || !server.is_whole(&conf) {
+    if range.addr() != spec.gateway() || !bridge.learns_guarded_only() || !server.is_whole(&conf)? {
         return Ok(false);
     }
     let seen = rules::look(&place).await?;
@@ -101,7 +101,7 @@ async fn remains(net: &Net, network: &HostNetwork) -> Result<bool> {
     Ok(net.place(network).is_named()
         || server.folder.exists()
         || ip::named(&hosts, &net.paths.uplink(network)).is_some()
-        || !server.processes().is_empty())
+        || !server.processes()?.is_empty())
 }
 
 async fn ensure_bridge(place: &Place, spec: &NetworkSpec, mtu: u32) -> Result<()> {
@@ -115,6 +115,8 @@ async fn ensure_bridge(place: &Place, spec: &NetworkSpec, mtu: u32) -> Result<()
             "link add {BRIDGE} address {mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
         ));
     }
+    // The kernel never asks the guard about frames to link-local groups: nothing is learnt from them.
+    lines.push(format!("link set {BRIDGE} type bridge no_linklocal_learn 1"));
     lines.extend(
         held.iter().filter(|&&at| at != address).map(|at| format!("address delete {at} dev {BRIDGE}")),
     );

@@ -1,7 +1,8 @@
 //! The packet rules inside a network's namespace: who may send as whom, what leaves, what comes in.
 //!
 //! **Invariants**: a frame from a machine's port passes the bridge only with that machine's hardware and
-//! IPv4 address, in ARP too; all else is dropped, IPv6 included. Plugging a machine in, or leading a public
+//! IPv4 address, in ARP too; all else is dropped, IPv6 included. What the kernel takes by the port itself, past
+//! the bridge, is dropped too. Plugging a machine in, or leading a public
 //! address to one, changes elements of sets and never a rule. An element's comment, or the port's name in
 //! it, says which machine it is for.
 
@@ -17,6 +18,9 @@ use crate::specs::{Mac, NetworkSpec};
 pub(super) const BRIDGE: &str = "br0";
 /// The name of the uplink's end in every namespace.
 pub(super) const UPLINK: &str = "uplink";
+/// How many connections the machines of a network may have open to others at once: the host's table of them
+/// is one for all.
+pub(super) const CONNECTIONS_MAX: u32 = 8192;
 /// The tables' name in every namespace.
 const TABLE: &str = "deckle";
 
@@ -118,6 +122,7 @@ fn guard() -> Table {
 fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
     let chain = |name, hook, rules: &[String]| Chain { name, hook, rules: rules.to_vec() };
     let chains = vec![
+        chain("arriving", "filter hook prerouting priority raw; policy accept", &[bridged_or_routed()]),
         chain(
             "prerouting",
             "nat hook prerouting priority dstnat; policy accept",
@@ -140,6 +145,11 @@ fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
     Table { family: "ip", name: TABLE.to_owned(), sets, chains }
 }
 
+/// A frame to a link-local group passes by the guard, and would come up as from its machine's own port.
+fn bridged_or_routed() -> String {
+    format!("iifname != {{ \"lo\", \"{BRIDGE}\", \"{UPLINK}\" }} drop")
+}
+
 fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
     let from_machines = format!("iifname \"{BRIDGE}\"");
     [
@@ -153,9 +163,10 @@ fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
 
 /// Machine to machine passes here for a public address of the same network, and on hosts where Docker has
 /// the kernel lead bridged frames through these hooks too.
-fn through_namespace(range: Ipv4Net) -> [String; 4] {
+fn through_namespace(range: Ipv4Net) -> [String; 5] {
     [
         "ct state established,related accept".to_owned(),
+        format!("iifname \"{BRIDGE}\" ct state new ct count over {CONNECTIONS_MAX} drop"),
         format!("iifname \"{BRIDGE}\" oifname \"{UPLINK}\" ip saddr {range} accept"),
         format!("iifname \"{UPLINK}\" oifname \"{BRIDGE}\" ct status dnat accept"),
         format!("iifname \"{BRIDGE}\" oifname \"{BRIDGE}\" accept"),
@@ -190,6 +201,8 @@ prerouting (filter hook prerouting priority filter; policy drop)
   ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
   ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
   iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
+arriving (filter hook prerouting priority raw; policy accept)
+  iifname != { \"lo\", \"br0\", \"uplink\" } drop
 prerouting (nat hook prerouting priority dstnat; policy accept)
   dnat to ip daddr map @public_in
 input (filter hook input priority filter; policy drop)
@@ -200,6 +213,7 @@ input (filter hook input priority filter; policy drop)
   iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
 forward (filter hook forward priority filter; policy drop)
   ct state established,related accept
+  iifname \"br0\" ct state new ct count over 8192 drop
   iifname \"br0\" oifname \"uplink\" ip saddr 10.64.8.0/24 accept
   iifname \"uplink\" oifname \"br0\" ct status dnat accept
   iifname \"br0\" oifname \"br0\" accept

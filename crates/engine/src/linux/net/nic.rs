@@ -12,7 +12,7 @@ use crate::specs::{HostNetwork, NicSpec};
 
 pub(super) async fn look(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<bool> {
     let (place, port) = (net.place(network), net.paths.tap(machine));
-    let Some(card) = net.lease_server(network).cards().look(machine) else { return Ok(false) };
+    let Some(card) = net.lease_server(network).cards().look(machine)? else { return Ok(false) };
     if !place.is_there() {
         return Ok(false);
     }
@@ -45,11 +45,16 @@ pub(super) async fn remove(net: &Net, machine: &MachineId, network: &HostNetwork
         let passes = network_rules::plug(&rules::look(&place).await?, &port, &[]);
         rules::apply(&place, &act, passes).await?;
     }
-    let server = net.lease_server(network);
-    if let Some(card) = server.cards().look(machine) {
-        free(net, network, |lease| card.took(lease)).await?;
+    forget_lease(net, machine, network).await?;
+    net.lease_server(network).unplug(machine)
+}
+
+/// Frees what the machine's card has leased.
+pub(super) async fn forget_lease(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<()> {
+    match net.lease_server(network).cards().look(machine)? {
+        Some(card) => free(net, network, |lease| card.took(lease)).await,
+        None => Ok(()),
     }
-    server.unplug(machine)
 }
 
 async fn ensure_port(net: &Net, spec: &NicSpec, port: &str) -> Result<()> {
@@ -72,7 +77,7 @@ async fn free_address(net: &Net, spec: &NicSpec) -> Result<()> {
 
 async fn free(net: &Net, network: &HostNetwork, which: impl Fn(&Lease) -> bool) -> Result<()> {
     let server = net.lease_server(network);
-    for lease in server.leases().into_iter().filter(which) {
+    for lease in server.leases()?.into_iter().filter(which) {
         let inside = ip::links(&net.place(network)).await?;
         if let Some(range) = network::range(&inside) {
             server.free(&lease, range.addr()).await?;

@@ -59,7 +59,7 @@ impl Place {
     }
 
     /// Whether a process is in this place.
-    pub(super) fn holds(&self, process: i32) -> bool {
+    pub(super) fn holds(&self, process: u32) -> bool {
         let file = match self {
             Self::Host => PathBuf::from("/proc/self/ns/net"),
             Self::Inside(namespace) => file_of(namespace),

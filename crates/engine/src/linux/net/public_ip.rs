@@ -103,10 +103,15 @@ fn led_to(seen: &Ruleset, machine: &MachineId) -> Vec<Led> {
     network_rules::led(seen).into_iter().filter(|led| led.machine == machine.as_str()).collect()
 }
 
-/// An address that was in use in another network of this installation leads there no longer.
+/// An address that was in use in another network of this installation leads there no longer; one that is
+/// another's is left alone.
 async fn take_elsewhere(net: &Net, network: &HostNetwork, public_ip: Ipv4Addr) -> Result<()> {
     let Some(route) = route_of(public_ip).await? else { return Ok(()) };
-    let Some(id) = route.dev.strip_prefix(&net.paths.uplink_prefix()) else { return Ok(()) };
+    let Some(id) = route.dev.strip_prefix(&net.paths.uplink_prefix()) else {
+        let cure =
+            format!("it leads to {} already: give each installation public_pools of its own", route.dev);
+        return Err(Error::lasting(format!("lead {public_ip} to {network}"), cure));
+    };
     let other = Place::Inside(format!("{}{id}", net.paths.namespace_prefix()));
     if id == network.to_string() || !other.is_there() {
         return Ok(());

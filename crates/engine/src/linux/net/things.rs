@@ -13,7 +13,7 @@ use crate::seen::HostThing;
 
 /// What is there, sorted. What lies in a namespace is named after it.
 pub(super) async fn look(net: &Net) -> Result<Vec<HostThing>> {
-    let mut things = of_processes(net);
+    let mut things = of_processes(net)?;
     things.extend(of_files(net));
     let mut led = Vec::new();
     for namespace in place::named(&net.paths.namespace_prefix()) {
@@ -68,9 +68,10 @@ async fn of_host(net: &Net, led: &[Led]) -> Result<Vec<HostThing>> {
     Ok(things)
 }
 
-fn of_processes(net: &Net) -> Vec<HostThing> {
-    let started = lease_server::started_in(&net.paths.networks());
-    started.into_iter().map(|(id, network)| thing("process", format!("dnsmasq {id}"), &network)).collect()
+fn of_processes(net: &Net) -> Result<Vec<HostThing>> {
+    let started = lease_server::started_in(&net.paths.networks())?;
+    let named = |(id, network): (_, String)| thing("process", format!("dnsmasq {id}"), &network);
+    Ok(started.into_iter().map(named).collect())
 }
 
 fn of_files(net: &Net) -> Vec<HostThing> {

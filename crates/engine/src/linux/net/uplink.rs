@@ -6,12 +6,16 @@
 //! **Invariant**: the host's end has the even address of a /31, the namespace's end the odd one.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use tokio::time::{Instant, sleep};
 
 use super::Net;
 use super::ip::{self, Link};
@@ -22,6 +26,8 @@ use crate::specs::HostNetwork;
 
 /// What those who choose addresses on this host hold, whichever installation they work for.
 const CHOOSING: &str = "/run/deckle-uplinks.lock";
+/// How long one who chooses waits for the others.
+const CHOOSING_MAX: Duration = Duration::from_secs(20);
 
 /// An uplink's two addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +53,7 @@ impl Pair {
 pub(super) async fn ensure(net: &Net, network: &HostNetwork, mtu: u32) -> Result<()> {
     let (place, name) = (net.place(network), net.paths.uplink(network));
     let _here = net.choosing.lock().await;
-    let _elsewhere = choosing_alone().await?;
+    let _elsewhere = choosing_alone(Path::new(CHOOSING), CHOOSING_MAX).await?;
     let mut hosts = ip::links(&Place::Host).await?;
     if !is_pair(ip::named(&hosts, &name), ip::named(&ip::links(&place).await?, UPLINK)) {
         remake(&place, &name, &hosts).await?;
@@ -118,23 +124,35 @@ async fn switch_on(place: &Place, name: &str, pair: Pair, mtu: u32) -> Result<()
     let Pair { host, inner } = pair;
     let host_end = [format!("address replace {host}/31 dev {name}"), format!("link set {name} mtu {mtu} up")];
     ip::batch(&Place::Host, &act, &host_end).await?;
-    let inner_end = [
-        format!("address flush dev {UPLINK}"),
-        format!("address add {inner}/31 dev {UPLINK}"),
-        format!("link set {UPLINK} mtu {mtu} up"),
-        format!("route replace default via {host}"),
-    ];
-    ip::batch(place, &act, &inner_end).await
+    let inside = ip::links(place).await?;
+    let held = ip::named(&inside, UPLINK).map(Link::addresses).unwrap_or_default();
+    // An address that is taken away, be it for a moment, takes the connections along that go out by it.
+    let others = held.iter().filter(|at| at.addr() != inner || at.prefix_len() != 31);
+    let mut lines: Vec<_> = others.map(|at| format!("address delete {at} dev {UPLINK}")).collect();
+    lines.push(format!("address replace {inner}/31 dev {UPLINK}"));
+    lines.push(format!("link set {UPLINK} mtu {mtu} up"));
+    lines.push(format!("route replace default via {host}"));
+    ip::batch(place, &act, &lines).await
 }
 
-async fn choosing_alone() -> Result<Flock<File>> {
-    let act = "wait for other choices of uplinks";
-    let lock = || {
-        let file = File::options().create(true).append(true).open(Path::new(CHOOSING))?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| std::io::Error::from(error))
-    };
-    let locked = tokio::task::spawn_blocking(lock).await.map_err(|error| Error::passing(act, error))?;
-    locked.map_err(|error| Error::passing(act, error))
+async fn choosing_alone(file: &Path, limit: Duration) -> Result<Flock<File>> {
+    let act = || format!("wait for other choices of uplinks, with {}", file.display());
+    let opened = File::options().create(true).append(true).mode(0o600).open(file);
+    // Who can open a file can hold its lock: an older one may be open to all.
+    let closed = opened.and_then(|lock| {
+        lock.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(lock)
+    });
+    let mut lock = closed.map_err(|error| Error::passing(act(), error))?;
+    let end = Instant::now() + limit;
+    loop {
+        lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((lock, Errno::EWOULDBLOCK)) if Instant::now() < end => lock,
+            Err((_, error)) => return Err(Error::passing(act(), error)),
+        };
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +161,19 @@ mod tests {
 
     fn range() -> Ipv4Net {
         Ipv4Net::new_assert(Ipv4Addr::new(100, 96, 0, 0), 30)
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_root_s_alone_and_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock");
+        File::create(&file).unwrap();
+        let held = choosing_alone(&file, Duration::ZERO).await.unwrap();
+        assert_eq!(held.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let waited = choosing_alone(&file, Duration::from_millis(50)).await;
+        assert!(waited.is_err_and(|error| !error.is_final()));
+        drop(held);
+        assert!(choosing_alone(&file, Duration::ZERO).await.is_ok());
     }
 
     #[test]

@@ -61,9 +61,10 @@ pub fn of_machine(
 
 /// The board and the processor.
 fn machine(acceleration: &Acceleration) -> Vec<String> {
+    // QEMU's own bound of translated code is as large as its share of memory; this one the cgroup has room for.
     let (accelerator, cpu) = match acceleration {
         Acceleration::Kvm => ("kvm", "host"),
-        Acceleration::Tcg { .. } | Acceleration::Pretended => ("tcg,thread=multi", "max"),
+        Acceleration::Tcg { .. } | Acceleration::Pretended => ("tcg,thread=multi,tb-size=256", "max"),
     };
     ["-machine", "q35,dump-guest-core=off", "-accel", accelerator, "-cpu", cpu].map(str::to_owned).to_vec()
 }

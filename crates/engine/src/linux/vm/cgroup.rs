@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use deckle_api::ids::MachineId;
 
-/// What QEMU may need beside the guest's own memory: its code, its caches, its threads.
+/// What QEMU may need beside the guest's own memory: its code, its caches, its threads, and where it
+/// translates 256 MiB of translated code.
 const OVERHEAD_BYTES: u64 = 512 << 20;
 /// The kernel's unit for a processor's time, in microseconds.
 const PERIOD_US: u64 = 100_000;

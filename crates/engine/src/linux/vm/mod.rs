@@ -76,12 +76,14 @@ impl Vms {
                 tracing::warn!(machine.id = %machine, %error, "a log cannot be trimmed");
             }
         }
-        let Some(running) = Running::find(&folder) else { return Ok((Power::Off, AgentSeen::Absent)) };
+        let act = || format!("ask QEMU how {machine} is");
+        let found = Running::find(&folder).map_err(|error| Error::passing(act(), error))?;
+        let Some(running) = found else { return Ok((Power::Off, AgentSeen::Absent)) };
         match self.ask(&folder, &running).await {
             Ok(seen) => Ok(seen),
             // A process that hangs up is ending; it holds its disk a moment longer.
             Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok((Power::Off, AgentSeen::Absent)),
-            Err(error) => Err(Error::passing(format!("ask QEMU how {machine} is"), error)),
+            Err(error) => Err(Error::passing(act(), error)),
         }
     }
 
@@ -111,21 +113,21 @@ impl Vms {
     /// Asks the guest to shut down; a machine that is off has nothing to ask.
     pub async fn press_power_button(&self, machine: &MachineId) -> Result<()> {
         let folder = Folder::of(&self.paths, machine);
-        if Running::find(&folder).is_none() {
+        let act = || format!("press the power button of {machine}");
+        if Running::find(&folder).map_err(|error| Error::passing(act(), error))?.is_none() {
             return Ok(());
         }
         let pressed =
             async { Qmp::open(&folder.qmp(), ANSWER_MAX).await?.ask("system_powerdown", json!({})).await };
-        let act = || format!("press the power button of {machine}");
         pressed.await.map(|_| ()).map_err(|error| Error::passing(act(), error))
     }
 
     /// Cuts a machine's power. When it returns, the process is gone.
     pub async fn cut_power(&self, machine: &MachineId) -> Result<()> {
         let folder = Folder::of(&self.paths, machine);
-        while let Some(running) = Running::find_anyhow(&folder) {
-            let act = || format!("cut the power of {machine}");
-            running.end(&folder).await.map_err(|error| Error::passing(act(), error))?;
+        let failed = |error| Error::passing(format!("cut the power of {machine}"), error);
+        while let Some(running) = Running::find_anyhow(&folder).map_err(failed)? {
+            running.end(&folder).await.map_err(failed)?;
         }
         self.cgroups.release(machine);
         Ok(())

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::lines::Broken;
 use super::qmp::{ANSWER_MAX, Qmp};
 use crate::linux::disk::absent_ok;
-use crate::linux::folder::Folder;
+use crate::linux::folder::{Folder, unless_absent};
 use crate::linux::process::{Process, host_boot};
 
 /// The note of a machine's last start, written before QEMU is, and again when its number is known.
@@ -32,13 +32,14 @@ pub struct RunFile {
 
 impl RunFile {
     /// The note of a start that is about to be made.
-    pub fn new(boot: u64) -> Self {
-        Self { boot, since: Timestamp::of_system_clock(), host_boot: host_boot(), process: None }
+    pub fn new(boot: u64) -> io::Result<Self> {
+        Ok(Self { boot, since: Timestamp::of_system_clock(), host_boot: host_boot()?, process: None })
     }
 
-    /// The note in a folder; one that cannot be read is none.
-    pub fn read(folder: &Folder) -> Option<Self> {
-        serde_json::from_slice(&fs::read(folder.run_file()).ok()?).ok()
+    /// The note in a folder; one that makes no sense is none.
+    pub fn read(folder: &Folder) -> io::Result<Option<Self>> {
+        let bytes = unless_absent(fs::read(folder.run_file()))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// Writes the note: root's alone.
@@ -60,29 +61,31 @@ pub struct Running {
 
 impl Running {
     /// The QEMU of a machine, by its note.
-    pub fn find(folder: &Folder) -> Option<Self> {
-        let note = RunFile::read(folder)?;
+    pub fn find(folder: &Folder) -> io::Result<Option<Self>> {
+        let Some(note) = RunFile::read(folder)? else { return Ok(None) };
         match note.process {
             // Not by its command line: a process that is ending has lost that before it lets go of its disk.
             Some(process) => {
-                let lives = note.host_boot == host_boot() && process.lives();
-                lives.then_some(Self { boot: note.boot, since: note.since, process })
+                let lives = note.host_boot == host_boot()? && process.lives()?;
+                Ok(lives.then_some(Self { boot: note.boot, since: note.since, process }))
             }
             None => Self::search(folder),
         }
     }
 
     /// The same, and by its command line where the note tells of none: dearer, and sure.
-    pub fn find_anyhow(folder: &Folder) -> Option<Self> {
-        Self::find(folder).or_else(|| Self::search(folder))
+    pub fn find_anyhow(folder: &Folder) -> io::Result<Option<Self>> {
+        Self::find(folder)?.map_or_else(|| Self::search(folder), |found| Ok(Some(found)))
     }
 
-    fn search(folder: &Folder) -> Option<Self> {
-        let uid = folder.owner().ok()??;
-        let process = Process::all(Some(uid), &mark(folder)).into_iter().next()?;
-        let note = RunFile::read(folder);
+    fn search(folder: &Folder) -> io::Result<Option<Self>> {
+        let Some(uid) = folder.owner()? else { return Ok(None) };
+        let Some(process) = Process::all(Some(uid), &mark(folder))?.into_iter().next() else {
+            return Ok(None);
+        };
+        let note = RunFile::read(folder)?;
         let (boot, since) = note.map_or((0, Timestamp(0)), |note| (note.boot, note.since));
-        Some(Self { boot, since, process })
+        Ok(Some(Self { boot, since, process }))
     }
 
     /// Makes the disk larger under the guest.
@@ -138,25 +141,33 @@ mod tests {
     fn a_note_comes_back_as_it_was_written() {
         let (_state, folder) = folder();
         let process = Some(Process { pid: 7, started: 9 });
-        let note = RunFile { process, since: Timestamp(1_000), ..RunFile::new(3) };
+        let note = RunFile { process, since: Timestamp(1_000), ..RunFile::new(3).unwrap() };
         note.write(&folder).unwrap();
-        assert_eq!(RunFile::read(&folder), Some(note));
+        assert_eq!(RunFile::read(&folder).unwrap(), Some(note));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_does_not_mean_off() {
+        let (_state, folder) = folder();
+        fs::create_dir(folder.run_file()).unwrap();
+        assert!(Running::find(&folder).is_err() && Running::find_anyhow(&folder).is_err());
     }
 
     #[test]
     fn a_note_of_a_process_that_is_gone_means_off() {
         let (_state, folder) = folder();
-        assert_eq!(Running::find(&folder), None);
-        let alive = Process::of_pid(std::process::id()).unwrap();
-        let note = |process, host_boot| RunFile { process: Some(process), host_boot, ..RunFile::new(3) };
-        note(alive, host_boot()).write(&folder).unwrap();
-        assert_eq!(Running::find(&folder).unwrap().boot, 3);
+        assert_eq!(Running::find(&folder).unwrap(), None);
+        let alive = Process::of_pid(std::process::id()).unwrap().unwrap();
+        let note =
+            |process, host_boot| RunFile { process: Some(process), host_boot, ..RunFile::new(3).unwrap() };
+        note(alive, host_boot().unwrap()).write(&folder).unwrap();
+        assert_eq!(Running::find(&folder).unwrap().unwrap().boot, 3);
         note(alive, "another boot".into()).write(&folder).unwrap();
-        assert_eq!(Running::find(&folder), None);
-        note(Process { started: alive.started + 1, ..alive }, host_boot()).write(&folder).unwrap();
-        assert_eq!(Running::find(&folder), None);
-        assert_eq!(Running::find_anyhow(&folder), None);
+        assert_eq!(Running::find(&folder).unwrap(), None);
+        note(Process { started: alive.started + 1, ..alive }, host_boot().unwrap()).write(&folder).unwrap();
+        assert_eq!(Running::find(&folder).unwrap(), None);
+        assert_eq!(Running::find_anyhow(&folder).unwrap(), None);
         fs::write(folder.run_file(), "torn").unwrap();
-        assert_eq!(Running::find(&folder), None);
+        assert_eq!(Running::find(&folder).unwrap(), None);
     }
 }

@@ -35,14 +35,16 @@ impl Vms {
     pub async fn power_on(&self, spec: &BootSpec, tap: OwnedFd) -> Result<()> {
         let machine = &spec.machine;
         let folder = Folder::of(&self.paths, machine);
-        if Running::find_anyhow(&folder).is_some() {
+        let act = || format!("start QEMU for {machine}");
+        let failed = |error: io::Error| Error::passing(act(), error);
+        if Running::find_anyhow(&folder).map_err(failed)?.is_some() {
             return Ok(());
         }
-        let act = || format!("start QEMU for {machine}");
-        let uid = folder.owner().map_err(|error| Error::passing(act(), error))?;
+        let uid = folder.owner().map_err(failed)?;
         let uid = uid.ok_or_else(|| Error::lasting(act(), "its disk is missing"))?;
         let child = self.launch(spec, &folder, uid, tap).map_err(|error| error.told(act()))?;
-        let Some(process) = child.id().and_then(Process::of_pid) else {
+        let process = child.id().map(Process::of_pid).transpose().map_err(failed)?;
+        let Some(process) = process.flatten() else {
             return Err(Error::passing(act(), last_words(&folder)));
         };
         let started = self.settle(spec, &folder, process).await;
@@ -74,7 +76,7 @@ impl Vms {
         let descriptors =
             Descriptors { tap: tap.as_raw_fd(), qmp: qmp.as_raw_fd(), agent: agent.as_raw_fd() };
         let line = arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
-        RunFile::new(spec.boot).write(folder)?;
+        RunFile::new(spec.boot)?.write(folder)?;
         let gid = acceleration::group(&self.acceleration, uid);
         command::run(QEMU)
             .args(line)
@@ -90,7 +92,7 @@ impl Vms {
         folder: &Folder,
         process: Process,
     ) -> std::result::Result<(), Broken> {
-        let note = RunFile::read(folder).unwrap_or_else(|| RunFile::new(spec.boot));
+        let note = RunFile::read(folder)?.map_or_else(|| RunFile::new(spec.boot), Ok)?;
         RunFile { process: Some(process), ..note }.write(folder)?;
         if self.cgroups.usable()
             && let Err(error) = self.cgroups.bound(&spec.machine, process.pid, spec.vcpus, spec.ram_bytes)
@@ -106,7 +108,7 @@ impl Vms {
             };
             match opened {
                 Ok(_) => return Ok(()),
-                Err(error) if !process.lives() || Instant::now() >= deadline => return Err(error),
+                Err(error) if !process.lives()? || Instant::now() >= deadline => return Err(error),
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }

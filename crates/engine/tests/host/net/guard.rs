@@ -106,3 +106,48 @@ async fn the_host_lets_no_false_source_through_even_from_inside_a_namespace() {
     let length = outside.recv(&mut text).unwrap();
     assert_eq!(&text[..length], b"truth");
 }
+
+/// Groups whose frames the kernel never shows to a bridge's rules.
+const LINK_LOCAL: [Mac; 3] = [
+    Mac([0x01, 0x80, 0xc2, 0, 0, 0x02]),
+    Mac([0x01, 0x80, 0xc2, 0, 0, 0x03]),
+    Mac([0x01, 0x80, 0xc2, 0, 0, 0x0e]),
+];
+
+#[tokio::test]
+async fn a_frame_to_a_link_local_group_takes_no_card_from_another() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let other = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    assert!(other.pings(spec.gateway()));
+    for (number, group) in LINK_LOCAL.into_iter().enumerate() {
+        liar.send(&frames::ethernet(group, other.nic.mac, 0x88b5, b"mine"));
+        let (to, mark) = (other.nic.ip, format!("truth {number}."));
+        let text = mark.clone();
+        super::world::within(&world.namespace(&spec.network), move || {
+            let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            socket.send_to(text.as_bytes(), (to, 5000)).unwrap();
+        });
+        other.heard_until(mark.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_frame_to_a_link_local_group_does_not_come_up_in_the_namespace() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let outside = receiver(&world.outside, 7000);
+    let asking = receiver(&world.namespace(&spec.network), 7001);
+    asking.send_to(b"question", (OUTSIDE, 7000)).unwrap();
+    let mut text = [0; 16];
+    let (_, asker) = outside.recv_from(&mut text).unwrap();
+    let inner = Ipv4Addr::from(u32::from(world.uplink(&spec.network)) + 1);
+    for group in LINK_LOCAL {
+        liar.send(&frames::udp((group, inner), (liar.nic.mac, OUTSIDE), (7000, 7001), b"wrong"));
+    }
+    outside.send_to(b"truth", asker).unwrap();
+    let length = asking.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"truth");
+}

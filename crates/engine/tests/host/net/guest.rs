@@ -60,6 +60,11 @@ impl Guest {
 
     /// Asks for an address and takes it: what was offered, as `address router name-server mtu`.
     pub fn take_lease(&self, folder: &Path) -> Option<String> {
+        self.take_lease_of(folder, 3600)
+    }
+
+    /// The same, for so many seconds.
+    pub fn take_lease_of(&self, folder: &Path, seconds: u32) -> Option<String> {
         let (script, answer) = (folder.join("udhcpc"), folder.join("offered"));
         let text = format!(
             "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\n\
@@ -70,9 +75,9 @@ impl Guest {
         let _ = fs::remove_file(&answer);
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let args = ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-O", "mtu", "-s"];
+        let args = ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-O", "mtu", "-x"];
         let mut command = self.command("busybox");
-        command.args(args).arg(&script).output().unwrap();
+        command.args(args).arg(format!("0x33:{seconds:08x}")).arg("-s").arg(&script).output().unwrap();
         fs::read_to_string(answer).ok().map(|text| text.trim().to_owned())
     }
 

@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use deckle_engine::seen::NetworkSeen;
-use deckle_engine::specs::{HostNetwork, NetworkSpec};
+use deckle_engine::specs::{HostNetwork, Mac, NetworkSpec};
 
 use super::frames::{self, EVERYONE};
 use super::guest::Guest;
-use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, listen, nic, reaches, said, within};
+use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, listen, nic, reaches, receiver, said, within};
 
 #[tokio::test]
 async fn the_outside_is_reached_from_the_hosts_address() {
@@ -112,6 +112,33 @@ async fn two_installations_do_not_disturb_each_other() {
     assert_eq!(one.net.look_network(&here.network).await.unwrap(), NetworkSeen::Whole);
     assert!(one.net.look_nic(&guest.nic.machine, &here.network).await.unwrap());
     assert!(guest.pings(OUTSIDE));
+}
+
+#[tokio::test]
+async fn one_network_cannot_take_all_connections_of_the_host() {
+    const MAX: u32 = 8192;
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let outside = receiver(&world.outside, 7000);
+    let [a, b, c, d] = spec.gateway().octets();
+    let gateway = Mac([0x02, 0x64, a, b, c, d]);
+    let send = |from_port: u32, to_port: u16, text: &[u8]| {
+        let ports = (from_port as u16, to_port);
+        guest.send(&frames::udp((gateway, OUTSIDE), (guest.nic.mac, guest.nic.ip), ports, text));
+    };
+    let mut text = [0; 16];
+    send(9999, 7000, b"first");
+    let (_, asker) = outside.recv_from(&mut text).unwrap();
+    outside.send_to(b"answer", asker).unwrap();
+    guest.heard_until(b"answer");
+    for port in 0..=MAX {
+        send(10_000 + port, 7001, b"more");
+    }
+    send(30_000, 7000, b"wrong");
+    send(9999, 7000, b"truth");
+    let length = outside.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"truth");
 }
 
 /// Docker loads what has the kernel do so, at any time.

@@ -1,13 +1,16 @@
 //! What is broken is seen, and made whole again.
 
 use std::fs::{self, File};
-use std::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Instant;
 
 use deckle_engine::seen::{HostThing, NetworkSeen};
 use deckle_engine::specs::{NetworkSpec, NicSpec};
 
 use super::guest::Guest;
-use super::world::{OUTSIDE, World, done, ip, nic};
+use super::world::{OUTSIDE, SOON, World, done, ip, nic, within};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
@@ -152,6 +155,55 @@ async fn a_new_server_finds_everything_and_chooses_other_uplinks() {
     assert_eq!(world.things().await, before);
     let second = world.network("b", "10.64.8.0/24").await;
     assert_ne!(world.uplink(&first.network), world.uplink(&second.network));
+}
+
+#[tokio::test]
+async fn a_machine_s_files_without_their_signal_are_read_at_the_next_start() {
+    let mut world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let names = world.paths.network(&spec.network).join("names");
+    fs::write(names.join("psb"), "10.64.8.3 psb\n").unwrap();
+    assert!(!guest.resolves("psb", spec.gateway()));
+    world.restart().await;
+    let end = Instant::now() + SOON;
+    while !guest.resolves("psb", spec.gateway()) {
+        assert!(Instant::now() < end, "the name is not known");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_server_s_file_changes_only_while_none_runs() {
+    let mut world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let file = world.paths.network(&spec.network).join("dnsmasq.conf");
+    let (old, process) = (fs::read(&file).unwrap(), lease_server(&world.things().await));
+    let watch = std::thread::spawn(move || {
+        while fs::read(&file).unwrap() == old {}
+        Path::new(&format!("/proc/{process}/exe")).exists()
+    });
+    world.settings.name_servers = vec![Ipv4Addr::new(9, 9, 9, 9)];
+    world.restart().await;
+    world.net.ensure_network(&spec).await.unwrap();
+    assert!(!watch.join().unwrap(), "the old one ran on");
+    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+}
+
+#[tokio::test]
+async fn a_mending_breaks_no_connection() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    let listener = within(&world.outside, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 7100)).unwrap());
+    let mut inner =
+        within(&guest.namespace, || TcpStream::connect_timeout(&(OUTSIDE, 7100).into(), SOON).unwrap());
+    let (mut outer, _) = listener.accept().unwrap();
+    inner.set_read_timeout(Some(SOON)).unwrap();
+    world.net.ensure_network(&spec).await.unwrap();
+    outer.write_all(b"on").unwrap();
+    let mut heard = [0; 2];
+    inner.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"on");
 }
 
 #[tokio::test]

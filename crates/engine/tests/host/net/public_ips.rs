@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
 use deckle_engine::seen::NetworkSeen;
+use deckle_engine::specs::PublicIpSpec;
 
 use super::guest::Guest;
 use super::world::{HOST_OUTSIDE, NEVER, OUTSIDE, SOON, World, fresh_port, ip, listen, nic, reaches};
@@ -74,6 +75,36 @@ async fn the_host_and_all_machines_reach_a_public_address() {
         let _listening = listen(&guest.namespace, port);
         assert!(reaches(&from.namespace, PUBLIC, port, SOON), "not from {}", from.nic.machine);
     }
+}
+
+#[tokio::test]
+async fn another_installation_s_public_address_is_left_alone() {
+    let one = World::new().await;
+    let here = one.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&one, &here, nic(&here, "a", 2)).await;
+    one.lead(PUBLIC, &guest.nic).await;
+    let two = World::without_outside(|_| {}).await;
+    let there = two.network("a", "10.64.8.0/24").await;
+    let thief = nic(&there, "b", 2);
+    two.net.ensure_nic(&thief).await.unwrap();
+    let spec =
+        PublicIpSpec { machine: thief.machine, network: there.network, public_ip: PUBLIC, ip: thief.ip };
+    let refused = two.net.ensure_public_ip(&spec).await.unwrap_err();
+    assert!(refused.is_final() && refused.told().contains("public_pools"), "{}", refused.told());
+    assert!(is_led(&one, PUBLIC, &guest));
+}
+
+#[tokio::test]
+async fn packets_for_an_address_of_a_pool_that_leads_nowhere_do_not_leave_again() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let guest = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
+    // The outside is the router that has the pool sent here: what the host does not know comes back to it.
+    ip(&format!("route add 203.0.113.0/24 via {OUTSIDE}"));
+    ip(&format!("-n {} address add 203.0.113.200/32 dev lo", world.outside));
+    let answered = guest.pings(Ipv4Addr::new(203, 0, 113, 200));
+    ip(&format!("route delete 203.0.113.0/24 via {OUTSIDE}"));
+    assert!(!answered && guest.pings(OUTSIDE));
 }
 
 #[tokio::test]

@@ -1,12 +1,18 @@
 //! Templates taken in and refused; disks made, grown and kept.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deckle_api::ids::{MachineId, TemplateId};
 use deckle_engine::linux::Settings;
 use deckle_engine::linux::disk::Disks;
+use deckle_engine::linux::disk::qemu_img::{self, Bounds};
+use deckle_engine::linux::process::Process;
 use deckle_engine::specs::{DiskSpec, TemplateSpec};
 
 use crate::vm::place::{GIB, MIB, Place, guest_disk, must};
@@ -153,6 +159,42 @@ async fn every_taken_format_becomes_one_flat_image_that_root_owns() {
         let image = image.display().to_string();
         must("qemu-img", &["compare", "-q", "-f", "qcow2", "-F", "raw", &image, &names[0]]);
     }
+}
+
+#[tokio::test]
+async fn who_reads_a_strange_image_can_put_nothing_in_a_folder_of_root_s() {
+    let (place, folder) = (Place::new(), tempfile::tempdir().unwrap());
+    let work = place.paths.templates().join(format!("import-{}", place.template));
+    let ended = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let ended = ended.clone();
+        std::thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while !ended.load(Ordering::Relaxed) {
+                seen.extend(fs::metadata(&work).map(|facts| (facts.uid(), facts.mode() & 0o022)));
+            }
+            seen
+        })
+    };
+    place.take_in(&guest_disk(folder.path(), false)).await.unwrap();
+    ended.store(true, Ordering::Relaxed);
+    assert_eq!(watch.join().unwrap().into_iter().collect::<Vec<_>>(), [(0, 0)]);
+}
+
+#[tokio::test]
+async fn nothing_that_a_taken_over_qemu_img_starts_outlives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+    let (program, mark) = (folder.path().join("qemu-img"), format!("{}", std::process::id() + 1_000_000_000));
+    fs::write(&program, format!("#!/bin/sh\nsetsid sleep {mark} >/dev/null 2>&1 &\necho said\n")).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let bounds = Bounds { uid: 3_000_000, file_bytes_max: 0, time: Duration::from_secs(20) };
+    let run = qemu_img::confined(&bounds).with(|command| {
+        command.env("PATH", path);
+    });
+    assert_eq!(run.output().await.unwrap(), b"said\n");
+    assert_eq!(Process::all(Some(3_000_000), &mark).unwrap(), []);
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mark = self.paths.machines().display().to_string();
-        for process in deckle_engine::linux::process::Process::all(None, &mark) {
+        for process in deckle_engine::linux::process::Process::all(None, &mark).unwrap() {
             let _ = Command::new("kill").arg("-9").arg(process.pid.to_string()).status();
         }
     }

@@ -64,6 +64,10 @@ async fn qemu_runs_shut_in_and_alone() {
     assert_eq!(field("CapPrm"), "0000000000000000");
     assert_eq!(field("Seccomp"), "2");
 
+    let networks = fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    let links: Vec<_> = networks.lines().filter_map(|line| line.split_once(':')).collect();
+    assert!(matches!(links[..], [(name, _)] if name.trim() == "lo"), "{networks}");
+
     let state = place.paths.state().to_owned();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let target = fs::read_link(entry.unwrap().path()).unwrap().display().to_string();
