@@ -147,6 +147,18 @@ pub struct Check {
     pub cure: String,
 }
 
+impl Check {
+    /// A thing that is as it should be.
+    pub fn good(name: &str, found: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Good, found, "")
+    }
+
+    /// A thing, how it is, and what mends it.
+    pub fn new(name: &str, verdict: Verdict, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), verdict, found: found.into(), cure: cure.into() }
+    }
+}
+
 /// How a checked thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {

@@ -50,24 +50,24 @@ async fn program(name: &str, program: &str, cure: &str) -> Check {
     match command::run(program).arg("--version").output().await {
         Ok(said) => {
             let said = String::from_utf8_lossy(&said);
-            good(name, format!("{}.", said.lines().next().unwrap_or(program)))
+            Check::good(name, format!("{}.", said.lines().next().unwrap_or(program)))
         }
-        Err(failure) => check(name, Verdict::Bad, format!("{failure}."), cure),
+        Err(failure) => Check::new(name, Verdict::Bad, format!("{failure}."), cure),
     }
 }
 
 fn rights() -> Check {
     if nix::unistd::geteuid().is_root() {
-        return good("root", "Deckle runs as root.");
+        return Check::good("root", "Deckle runs as root.");
     }
     let found = "Deckle does not run as root: it can give machines neither users nor networks.";
-    check("root", Verdict::Bad, found, "run `deckle serve` as root, or with `--engine emulator`")
+    Check::new("root", Verdict::Bad, found, "run `deckle serve` as root, or with `--engine emulator`")
 }
 
 fn accelerated(acceleration: &Acceleration) -> Check {
     match acceleration {
-        Acceleration::Kvm => good("kvm", "A probe guest has run under KVM."),
-        Acceleration::Pretended => good("kvm", "No guest is real here."),
+        Acceleration::Kvm => Check::good("kvm", "A probe guest has run under KVM."),
+        Acceleration::Pretended => Check::good("kvm", "No guest is real here."),
         Acceleration::Tcg { because } => {
             let found = format!("Guests run by translation (TCG), many times slower: {because}.");
             let cure = if because.contains("Permission denied") {
@@ -77,7 +77,7 @@ fn accelerated(acceleration: &Acceleration) -> Check {
             } else {
                 "a host with hardware virtualisation, switched on in its firmware or by its own host"
             };
-            check("kvm", Verdict::Weak, found, cure)
+            Check::new("kvm", Verdict::Weak, found, cure)
         }
     }
 }
@@ -86,16 +86,16 @@ fn room(paths: &Paths, settings: &Settings) -> Check {
     let floor_gib = settings.disk_floor_gib;
     match free_bytes(paths.state()) {
         Ok(free) if free > floor_gib.saturating_mul(GIB) => {
-            good("disk", format!("{} GiB are free for disks; the floor is {floor_gib}.", free / GIB))
+            Check::good("disk", format!("{} GiB are free for disks; the floor is {floor_gib}.", free / GIB))
         }
         Ok(free) => {
             let found = format!("{} GiB are free, which is not above the floor of {floor_gib}.", free / GIB);
             let cure = format!("make room in {}, or lower disk_floor_gib", paths.state().display());
-            check("disk", Verdict::Bad, found, cure)
+            Check::new("disk", Verdict::Bad, found, cure)
         }
         Err(error) => {
             let found = format!("{} cannot be looked at: {error}.", paths.state().display());
-            check("disk", Verdict::Bad, found, "name another state folder with `--state`")
+            Check::new("disk", Verdict::Bad, found, "name another state folder with `--state`")
         }
     }
 }
@@ -107,11 +107,11 @@ fn passage(paths: &Paths) -> Check {
     let closed =
         |folder: &&Path| fs::metadata(folder).is_ok_and(|facts| facts.permissions().mode() & 0o001 == 0);
     match above.filter(|folder| !folder.as_os_str().is_empty()).find(closed) {
-        None => good("state folder", "QEMU's users can reach the state folder."),
+        None => Check::good("state folder", "QEMU's users can reach the state folder."),
         Some(folder) => {
             let folder = folder.display();
             let found = format!("QEMU's users cannot pass through {folder} to the state folder.");
-            check("state folder", Verdict::Bad, found, format!("chmod o+x {folder}"))
+            Check::new("state folder", Verdict::Bad, found, format!("chmod o+x {folder}"))
         }
     }
 }
@@ -122,18 +122,18 @@ fn socket_names(paths: &Paths) -> Check {
     const LONGEST: &str = "ps0123456789abcdef/agent.sock";
     let length = paths.machines().join(LONGEST).as_os_str().len();
     if length <= NAME_MAX {
-        return good("socket names", "The state folder's name is short enough for sockets.");
+        return Check::good("socket names", "The state folder's name is short enough for sockets.");
     }
     let found = format!("The state folder's name is {} bytes too long for sockets in it.", length - NAME_MAX);
-    check("socket names", Verdict::Bad, found, "name a shorter state folder with `--state`")
+    Check::new("socket names", Verdict::Bad, found, "name a shorter state folder with `--state`")
 }
 
 fn bounds() -> Check {
     if Cgroups::new("deckle").usable() {
-        return good("cgroups", "Each machine's processor time and memory are bounded.");
+        return Check::good("cgroups", "Each machine's processor time and memory are bounded.");
     }
     let found = "cgroup v2 offers no processor and memory bounds: a QEMU that goes wild is not held back.";
-    check("cgroups", Verdict::Weak, found, "boot with `systemd.unified_cgroup_hierarchy=1`")
+    Check::new("cgroups", Verdict::Weak, found, "boot with `systemd.unified_cgroup_hierarchy=1`")
 }
 
 /// The users of machines must be nobody else's.
@@ -148,11 +148,11 @@ fn users(settings: &Settings) -> Check {
             .map(|line| (file, line))
     });
     let Some((file, line)) = clash else {
-        return good("users", format!("The user ids from {first} on are free for machines."));
+        return Check::good("users", format!("The user ids from {first} on are free for machines."));
     };
     let name = line.split(':').next().unwrap_or_default();
     let found = format!("User ids from {first} on, for machines, are also {name}'s in {file}.");
-    check("users", Verdict::Bad, found, "set first_uid to a number whose next 65536 are free")
+    Check::new("users", Verdict::Bad, found, "set first_uid to a number whose next 65536 are free")
 }
 
 /// Whether a line of `passwd` (one number) or `subuid` (a number and a count) has one of those numbers.
@@ -166,14 +166,6 @@ fn overlaps(line: &str, counted: bool, first: u32, last: u32) -> bool {
 fn total_bytes(memory: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
-}
-
-fn good(name: &str, found: impl Into<String>) -> Check {
-    check(name, Verdict::Good, found, "")
-}
-
-fn check(name: &str, verdict: Verdict, found: impl Into<String>, cure: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), verdict, found: found.into(), cure: cure.into() }
 }
 
 #[cfg(test)]

@@ -52,27 +52,27 @@ async fn program_check(program: &str, version: &str, package: &str) -> Check {
     match Place::Host.run(program).arg(version).output().await {
         Ok(said) => {
             let said = String::from_utf8_lossy(&said);
-            good(program, said.lines().next().unwrap_or("It is there.").trim())
+            Check::good(program, said.lines().next().unwrap_or("It is there.").trim())
         }
         Err(failure) => {
-            check(program, Verdict::Bad, failure.to_string(), format!("apt-get install {package}"))
+            Check::new(program, Verdict::Bad, failure.to_string(), format!("apt-get install {package}"))
         }
     }
 }
 
 fn tun() -> Check {
     if Path::new("/dev/net/tun").exists() {
-        return good("tun", "/dev/net/tun is there.");
+        return Check::good("tun", "/dev/net/tun is there.");
     }
-    check("tun", Verdict::Bad, "/dev/net/tun is missing: machines have no ports.", "modprobe tun")
+    Check::new("tun", Verdict::Bad, "/dev/net/tun is missing: machines have no ports.", "modprobe tun")
 }
 
 fn forwarding() -> Check {
     if host_forwards() {
-        return good("forwarding", "The host forwards packets.");
+        return Check::good("forwarding", "The host forwards packets.");
     }
     let found = "The host does not forward packets; the server switches it on when it starts.";
-    check("forwarding", Verdict::Weak, found, "sysctl -w net.ipv4.ip_forward=1")
+    Check::new("forwarding", Verdict::Weak, found, "sysctl -w net.ipv4.ip_forward=1")
 }
 
 /// A host that has tracked no connection yet has no bound to look at.
@@ -80,42 +80,47 @@ fn connections() -> Check {
     const NAME: &str = "connections";
     let file = "/proc/sys/net/netfilter/nf_conntrack_max";
     let bound = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-    bound
-        .map_or_else(|| good(NAME, "The host tracks no connections yet."), |bound| room_to_track(NAME, bound))
+    bound.map_or_else(
+        || Check::good(NAME, "The host tracks no connections yet."),
+        |bound| room_to_track(NAME, bound),
+    )
 }
 
 fn room_to_track(name: &str, bound: u32) -> Check {
     const NETWORKS: u32 = 8;
     let wanted = NETWORKS * CONNECTIONS_MAX;
     if bound >= wanted {
-        return good(name, format!("The host tracks {bound} of them, a network at most {CONNECTIONS_MAX}."));
+        return Check::good(
+            name,
+            format!("The host tracks {bound} of them, a network at most {CONNECTIONS_MAX}."),
+        );
     }
     let found = format!("The host tracks {bound} connections, a network alone up to {CONNECTIONS_MAX}.");
-    check(name, Verdict::Weak, found, format!("sysctl -w net.netfilter.nf_conntrack_max={}", 4 * wanted))
+    Check::new(name, Verdict::Weak, found, format!("sysctl -w net.netfilter.nf_conntrack_max={}", 4 * wanted))
 }
 
 fn servers(net: &Net) -> Check {
     let servers = name_servers::of_host(&net.settings);
     if servers.is_empty() {
         let found = "The host names no name server that machines could reach.";
-        return check("name servers", Verdict::Weak, found, "set name_servers in the configuration");
+        return Check::new("name servers", Verdict::Weak, found, "set name_servers in the configuration");
     }
     let closed = host_rules::closed(&net.settings);
     if let Some(server) = servers.iter().find(|&ip| closed.iter().any(|range| range.contains(ip))) {
         let found = format!("Machines may not reach the name server {server}, so neither do theirs.");
-        return check("name servers", Verdict::Weak, found, "set name_servers in the configuration");
+        return Check::new("name servers", Verdict::Weak, found, "set name_servers in the configuration");
     }
     let listed: Vec<_> = servers.iter().map(ToString::to_string).collect();
-    good("name servers", format!("Machines' names are asked of {}.", listed.join(", ")))
+    Check::good("name servers", format!("Machines' names are asked of {}.", listed.join(", ")))
 }
 
 fn reach(net: &Net) -> Check {
     let folder = net.paths.state();
     if files::is_open_to_all(folder) {
-        return good("lease servers", "They run under a user of their own.");
+        return Check::good("lease servers", "They run under a user of their own.");
     }
     let found = format!("Other users cannot reach {}: lease servers run as root.", folder.display());
-    check(
+    Check::new(
         "lease servers",
         Verdict::Weak,
         found,
@@ -126,11 +131,16 @@ fn reach(net: &Net) -> Check {
 fn public_pools(pools: &[Ipv4Net]) -> Check {
     let kept: Vec<Ipv4Net> = DOCUMENTATION.iter().filter_map(|range| range.parse().ok()).collect();
     match pools.iter().find(|pool| kept.iter().any(|kept| kept.contains(*pool))) {
-        None => good("public addresses", format!("{} ranges of them are configured.", pools.len())),
+        None => Check::good("public addresses", format!("{} ranges of them are configured.", pools.len())),
         Some(pool) => {
             let found =
                 format!("{pool} is for examples: machines with such an address reach this host only.");
-            check("public addresses", Verdict::Weak, found, "set public_pools to addresses that are yours")
+            Check::new(
+                "public addresses",
+                Verdict::Weak,
+                found,
+                "set public_pools to addresses that are yours",
+            )
         }
     }
 }
@@ -144,10 +154,15 @@ fn overlaps(settings: &Settings, links: &[Link]) -> Check {
         let mut pools = settings.public_pools.iter().filter(|pool| pool.contains(&at.addr()));
         if let Some(range) = ranges.next().or_else(|| pools.next()) {
             let found = format!("{range} overlaps {at} of {name}: machines do not reach one of the two.");
-            return check("address ranges", Verdict::Weak, found, "set another range in the configuration");
+            return Check::new(
+                "address ranges",
+                Verdict::Weak,
+                found,
+                "set another range in the configuration",
+            );
         }
     }
-    good("address ranges", "No range of Deckle's overlaps one of the host's.")
+    Check::good("address ranges", "No range of Deckle's overlaps one of the host's.")
 }
 
 /// Another's chain that drops what it does not know drops machines' packets too: accepting them in our
@@ -161,9 +176,9 @@ fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
         if firewalld {
             // Its chain accepts by policy, and its last rule rejects.
             let found = "firewalld rejects what machines send and get, unless it is told otherwise.";
-            return check(NAME, Verdict::Weak, found, FIREWALLD);
+            return Check::new(NAME, Verdict::Weak, found, FIREWALLD);
         }
-        return good(NAME, "No other rules of the host stop what machines send.");
+        return Check::good(NAME, "No other rules of the host stop what machines send.");
     };
     let found = format!("The chain {chain} of {family} {table} drops what machines send and get.");
     let cure = if seen.has("chain", "DOCKER-USER") {
@@ -178,15 +193,7 @@ fn forward_policy(seen: &Ruleset, uplinks: &str) -> Check {
         let insert = |way| format!("nft insert rule {family} {table} {chain} {way} '\"{uplinks}*\"' accept");
         format!("{}; {}", insert("iifname"), insert("oifname"))
     };
-    check(NAME, Verdict::Weak, found, cure)
-}
-
-fn good(name: &str, found: impl Into<String>) -> Check {
-    check(name, Verdict::Good, found, "")
-}
-
-fn check(name: &str, verdict: Verdict, found: impl Into<String>, cure: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), verdict, found: found.into(), cure: cure.into() }
+    Check::new(NAME, Verdict::Weak, found, cure)
 }
 
 #[cfg(test)]
