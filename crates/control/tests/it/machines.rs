@@ -1,16 +1,10 @@
 //! A machine's life, as its users see it.
 
-use deckle_api::ids::MachineId;
+use deckle_control::config::Config;
 use serde_json::{Value, json};
 
+use crate::broken_host::order;
 use crate::world::World;
-
-async fn order(world: &World, verb: &str, id: &MachineId) -> Value {
-    match verb {
-        "delete" => world.ok(&format!("DELETE /v1/machines/{id}"), json!({"id": id})).await,
-        verb => world.ok(&format!("PATCH /v1/machines/{id}/{verb}"), json!({})).await,
-    }
-}
 
 #[tokio::test]
 async fn a_machine_is_created_and_comes_up() {
@@ -28,9 +22,12 @@ networks: none
 events:
   create of ps1: done
 taken: 1 places, 0 public addresses, 0 networks
-"
-        .to_owned()
-            + &crate::dump::numbered(&world.host.dump())
+templates:
+  t0nspur5: 3 GiB
+networks:
+  ps1: 172.31.255.252/30; ps1 at 172.31.255.254 (02:67:75:dc:77:01) as ps1 web
+machines:
+  ps1: 50 GiB on t0nspur5; on, boot 1, 1 vCPUs, 1 GiB, leased, agent answers"
     );
 }
 
@@ -194,18 +191,30 @@ async fn a_guest_that_does_not_hear_the_button_loses_its_power_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_guest_that_is_never_ready_ends_its_start_in_an_error() {
+async fn a_guest_that_never_opens_its_agents_port_is_ready_after_a_while() {
     let world = World::new().await;
     let id = world.create(json!({"startOnCreate": false})).await;
     world.settle().await;
     world.host.silent(&id, true);
     order(&world, "start", &id).await;
     world.settle().await;
-    assert_eq!(
-        world.state(&id).await,
-        ("ready".into(), "start done".into()),
-        "the agent's port was never opened"
-    );
+    assert_eq!(world.state(&id).await, ("ready".into(), "start done".into()));
+}
+
+#[tokio::test]
+async fn a_guest_that_is_never_ready_ends_its_start_in_an_error() {
+    let mut config = Config::default();
+    (config.limits.ready_s, config.limits.agent_s) = (30, 600);
+    let world = World::with(config, None).await;
+    let id = world.create(json!({"startOnCreate": false})).await;
+    world.settle().await;
+    world.host.silent(&id, true);
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("off".into(), "start error".into()));
+    let events = world.ok(&format!("GET /v1/machine-events?machineId={id}&limit=1"), Value::Null).await;
+    let told = events["items"][0]["error"].as_str().unwrap();
+    assert!(told.contains("its guest was not ready within 30 s"), "{told}");
 }
 
 #[tokio::test]
