@@ -116,6 +116,10 @@ ids! {
     ApiKeyId = "k", "API key";
     /// The id of an SSH key.
     SshKeyId = "sk", "SSH key";
+    /// The id of a firewall rule.
+    FirewallRuleId = "fw", "firewall rule";
+    /// The id of a dashboard session. Its cookie is never stored.
+    SessionId = "ss", "session";
     /// The id of a machine event.
     MachineEventId = "ev", "machine event";
 }

@@ -5,8 +5,10 @@
 
 pub mod admin;
 pub mod consoles;
+pub mod details;
 pub mod errors;
 mod fields;
+pub mod firewall_rules;
 pub mod ids;
 pub mod machine_events;
 pub mod machine_types;
@@ -14,8 +16,11 @@ pub mod machines;
 pub mod os_templates;
 pub mod paging;
 pub mod private_networks;
+pub mod protections;
+pub mod public_ips;
 pub mod regions;
 pub mod sessions;
+pub mod shared_drives;
 pub mod sizes;
 pub mod ssh_keys;
 pub mod startup_scripts;

@@ -244,6 +244,48 @@ pub struct CreateMachine {
     pub accessor_ids: Optional<Vec<UserId>>,
 }
 
+/// What is to change of a machine.
+#[wire]
+pub struct UpdateMachine {
+    /// Its name.
+    pub name: Optional<String>,
+    /// The label of its type.
+    pub machine_type: Optional<String>,
+    /// The size of its disk.
+    pub disk_size: Optional<SizeGb>,
+    /// The private network that it is to be in.
+    pub network_id: Optional<PrivateNetworkId>,
+    /// Where its public address comes from.
+    pub public_ip_type: Optional<PublicIpType>,
+    /// Whether snapshots are to be taken by themselves.
+    pub auto_snapshot_enabled: Optional<bool>,
+    /// How often.
+    pub auto_snapshot_frequency: Optional<AutoSnapshotFrequency>,
+    /// How many of them are to be kept: 0 to 10.
+    pub auto_snapshot_save_count: Optional<f64>,
+    /// Whether it is to be shut down by itself after a time.
+    pub auto_shutdown_enabled: Optional<bool>,
+    /// After how many hours from boot: 1 to 168.
+    pub auto_shutdown_timeout: Optional<f64>,
+    /// Whether its power is then cut without asking the guest first.
+    pub auto_shutdown_force: Optional<bool>,
+    /// Whether its disk is to go back to a snapshot at each shutdown.
+    pub restore_point_enabled: Optional<bool>,
+    /// When it is to.
+    pub restore_point_frequency: Optional<RestorePointFrequency>,
+    /// To which snapshot.
+    pub restore_point_snapshot_id: Optional<SnapshotId>,
+}
+
+/// What was changed: the machine, and the event that tells how it goes where its host takes part.
+#[wire]
+pub struct MachineUpdated {
+    /// How it goes.
+    pub event: Optional<MachineEvent>,
+    /// The machine.
+    pub data: Machine,
+}
+
 /// What was ordered: the event that tells how it goes, and the machine.
 #[wire]
 pub struct MachineOrdered {

@@ -37,6 +37,13 @@ pub struct CreatePrivateNetwork {
     pub migrate_machines: Optional<bool>,
 }
 
+/// What is to change of a private network.
+#[wire(strict)]
+pub struct UpdatePrivateNetwork {
+    /// Its name.
+    pub name: Optional<String>,
+}
+
 /// What a deleted private network leaves.
 #[wire]
 pub struct PrivateNetworkDeleted {

@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use deckle_api::Timestamp;
 use deckle_api::ids::{MachineId, PrivateNetworkId};
+use deckle_engine::Engine;
+use deckle_engine::specs::HostNetwork;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::error::Result;
@@ -160,6 +163,18 @@ pub async fn begin(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// Has what a host lost by itself visited at once, until it is dropped.
+async fn mind_losses(app: App, engine: Arc<dyn Engine>) {
+    loop {
+        let lost = engine.next_loss().await;
+        tracing::warn!(network = %lost, "a server of a network has ended; it is started again");
+        app.store.wakes().wake(match lost {
+            HostNetwork::Private(id) => Object::PrivateNetwork(id),
+            HostNetwork::Own(id) => Object::Machine(id),
+        });
+    }
+}
+
 /// Visits one object that is due, if one is.
 pub async fn visit_next(app: &App) -> bool {
     let Some(object) = app.store.wakes().take(app.clock.now()) else { return false };
@@ -169,6 +184,10 @@ pub async fn visit_next(app: &App) -> bool {
 
 /// Runs the loop until it is dropped.
 pub async fn run(app: App) {
+    let mut losses = JoinSet::new();
+    for engine in app.engines() {
+        losses.spawn(mind_losses(app.clone(), engine.clone()));
+    }
     let room = Arc::new(Semaphore::new(app.config.limits.visits.max(1)));
     let wakes = app.store.wakes().clone();
     loop {

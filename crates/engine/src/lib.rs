@@ -14,17 +14,19 @@ pub mod seen;
 pub mod specs;
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 
 pub use error::{Error, Result};
-use seen::{Capacity, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
-use specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+use seen::{Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
+use specs::{
+    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+};
 
 /// What a host can be asked.
 ///
 /// Every `ensure_*`, `remove_*` and power call may be made twice, and finishes what a crash left half
-/// done. No two calls for one machine, or for one network, are made at the same time; calls for
-/// different ones are. A call returns when the host has done it, but for the two that a guest answers
+/// done. No two calls for one machine, for one network, or for one drive, are made at the same time; calls
+/// for different ones are, also for two drives of one network. A call returns when the host has done it, but for the two that a guest answers
 /// in its own time: [`press_power_button`](Engine::press_power_button) and the guest's own start.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -49,14 +51,35 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes a template's image. Disks made from it keep working.
     async fn remove_template(&self, id: &TemplateId) -> Result<()>;
 
-    /// A network on the host.
-    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen>;
+    /// A network on the host, compared with what it is to be.
+    async fn look_network(&self, spec: &NetworkSpec) -> Result<NetworkSeen>;
 
-    /// Makes a network, or mends what is missing of it.
+    /// Makes a network, or mends what is missing of it. The firewall changes all at once.
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()>;
 
     /// Removes a network and all that is in it.
     async fn remove_network(&self, network: &HostNetwork) -> Result<()>;
+
+    /// Waits until something that serves a network has ended by itself, and says which network: its lease
+    /// server, or what shares its drives. What has ended is started again by the calls that ensure it.
+    async fn next_loss(&self) -> HostNetwork;
+
+    /// A shared drive on the host: its image, and its share in `network`.
+    async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen>;
+
+    /// Makes a drive's image with an empty file system, all its blocks reserved, or grows both to the asked
+    /// size. Never shrinks, never replaces one that is there. Where a mounted file system cannot be grown, its
+    /// share pauses meanwhile.
+    async fn ensure_drive(&self, spec: &DriveSpec) -> Result<()>;
+
+    /// Removes a drive's image and all that is in it. Its share is gone before.
+    async fn remove_drive(&self, id: &SharedDriveId) -> Result<()>;
+
+    /// Shares a drive in its network, with that password and no other. Other drives' mounts go on.
+    async fn ensure_share(&self, spec: &ShareSpec) -> Result<()>;
+
+    /// Takes a drive's share away. Other drives' mounts go on.
+    async fn remove_share(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<()>;
 
     /// A machine on the host: its disk, its place in `network`, its power and its guest.
     async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen>;

@@ -83,10 +83,34 @@ pub enum AgentSeen {
 pub enum NetworkSeen {
     /// Nothing of it is there.
     Absent,
-    /// Some of it is missing: the namespace, the bridge, the uplink, the rules or the lease server.
+    /// Some of it is missing, or not as the spec says: the namespace, the bridge, the uplink, the rules, the
+    /// firewall or the lease server.
     Broken,
-    /// It is whole.
+    /// It is whole, and as the spec says.
     Whole,
+}
+
+/// A shared drive as its host shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DriveSeen {
+    /// Its image, if there is one.
+    pub image: Option<DriveImageSeen>,
+    /// Its share in the network that was asked about, if machines can mount it there.
+    pub share: Option<ShareSeen>,
+}
+
+/// A drive's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriveImageSeen {
+    /// Its size in bytes. A growth that is half done is seen as not done.
+    pub size_bytes: u64,
+}
+
+/// A drive's share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareSeen {
+    /// The number of the password that opens it.
+    pub password_number: u64,
 }
 
 /// A template's image.

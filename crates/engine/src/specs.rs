@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId, TemplateId};
+use deckle_api::firewall_rules::{FirewallDirection, FirewallProtocol};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, StartupScriptId, TemplateId};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +33,11 @@ impl fmt::Display for HostNetwork {
 pub struct NetworkSpec {
     /// Which one.
     pub network: HostNetwork,
-    /// The addresses in use: a /24, or a /30 for a machine of its own. The first is the gateway's.
+    /// The addresses in use: a /24, or a /30 for a machine of its own. The first is the gateway's, and
+    /// that of a private network's drives is the second.
     pub cidr: Ipv4Net,
+    /// What may pass to and from its machines. In no set order; no two are the same.
+    pub firewall: Vec<FirewallRule>,
 }
 
 impl NetworkSpec {
@@ -41,6 +45,30 @@ impl NetworkSpec {
     pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.cidr.network()) + 1)
     }
+}
+
+/// The address that a private network's drives are served at: the second of its range.
+pub fn drives_address(cidr: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(cidr.network()) + 2)
+}
+
+/// What may pass to or from some machines of a network.
+///
+/// A machine that no rule of a direction is for has no filter in that direction. One that some rule is for
+/// sends, or gets, only what a rule that is for it allows, answers to that, and what it needs of the
+/// gateway: an address, names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FirewallRule {
+    /// Which machines it is for, by their addresses in the network: one, or all of its range.
+    pub machines: Ipv4Net,
+    /// Which way, as the machine sees it.
+    pub direction: FirewallDirection,
+    /// What is carried.
+    pub protocol: FirewallProtocol,
+    /// The first and the last port on the receiving side, for TCP and UDP; every port where it is absent.
+    pub ports: Option<(u16, u16)>,
+    /// The addresses on the other side.
+    pub peers: Ipv4Net,
 }
 
 /// A hardware address of a network card.
@@ -103,6 +131,42 @@ pub struct DiskSpec {
     pub template: TemplateId,
     /// Its size in bytes.
     pub size_bytes: u64,
+}
+
+/// A shared drive's image to make or grow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriveSpec {
+    /// Which one.
+    pub drive: SharedDriveId,
+    /// The network that it is, or is to be, shared in.
+    pub network: PrivateNetworkId,
+    /// Its size in bytes: a whole number of GiB.
+    pub size_bytes: u64,
+}
+
+/// A shared drive's share: what the machines of its network mount.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareSpec {
+    /// Which drive. The share has its id as its name.
+    pub drive: SharedDriveId,
+    /// The network that it is shared in, and nowhere else.
+    pub network: PrivateNetworkId,
+    /// The network's addresses in use: the share is at [`drives_address`].
+    pub cidr: Ipv4Net,
+    /// The only user that may mount it.
+    pub username: String,
+    /// That user's password.
+    pub password: String,
+    /// The number of the password, from 1; the look tells it back.
+    pub password_number: u64,
+}
+
+impl fmt::Debug for ShareSpec {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drive, network, cidr, password_number, .. } = self;
+        write!(f, "ShareSpec {{ {drive} in {network}, {cidr}, password {password_number} }}")
+    }
 }
 
 /// An image file to take in as a template.

@@ -9,7 +9,7 @@ use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
 use deckle_engine::Error as Fault;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
-use deckle_engine::specs::HostNetwork;
+use deckle_engine::specs::{HostNetwork, NetworkSpec};
 use ipnet::Ipv4Net;
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
@@ -20,9 +20,9 @@ use super::store::{self, Model};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
-use crate::os_templates;
 use crate::reconciler::Next;
 use crate::store::Text;
+use crate::{os_templates, private_networks};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
 pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
@@ -86,7 +86,16 @@ async fn look(app: &App, row: &Model) -> Result<Found> {
     if seen.nic && matches!(place, HostNetwork::Private(_)) {
         return Ok(Ok((seen, NetworkSeen::Whole)));
     }
-    Ok(engine.look_network(&place).await.map(|network| (seen, network)))
+    let spec = spec(app, row).await?;
+    Ok(engine.look_network(&spec).await.map(|network| (seen, network)))
+}
+
+/// What the machine's network is to be on its host.
+async fn spec(app: &App, row: &Model) -> Result<NetworkSpec> {
+    match &row.network_id {
+        Some(id) => private_networks::service::spec_of(app.store.read(), &id.0).await,
+        None => Ok(NetworkSpec { network: row.host_network(), cidr: OWN_NETWORK, firewall: Vec::new() }),
+    }
 }
 
 impl Visit<'_> {

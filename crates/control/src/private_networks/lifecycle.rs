@@ -2,8 +2,8 @@
 
 use deckle_api::ids::PrivateNetworkId;
 use deckle_engine::seen::NetworkSeen;
-use deckle_engine::specs::{HostNetwork, NetworkSpec};
 
+use super::service;
 use super::store::{self, Intent, Model, Trouble};
 use crate::app::App;
 use crate::error::Result;
@@ -54,15 +54,15 @@ pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
 
 async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine::Error>> {
     let engine = app.engine(&row.region)?;
-    let network = HostNetwork::Private(row.id.0.clone());
-    let seen = match engine.look_network(&network).await {
+    let spec = service::spec(app.store.read(), row).await?;
+    let seen = match engine.look_network(&spec).await {
         Ok(seen) => seen,
         Err(error) => return Ok(Err(error)),
     };
     let step = next(row.intent.0, seen);
     let acted = match step {
-        Step::Ensure => engine.ensure_network(&NetworkSpec { network, cidr: row.cidr.0 }).await,
-        Step::Remove => engine.remove_network(&network).await,
+        Step::Ensure => engine.ensure_network(&spec).await,
+        Step::Remove => engine.remove_network(&spec.network).await,
         Step::Settle => return settle(app, row).await.map(Ok),
         Step::Forget => return forget(app, row).await.map(Ok),
     };

@@ -7,6 +7,7 @@ use deckle_api::private_networks::{
     CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkOrder,
 };
 use deckle_api::regions::Region;
+use deckle_engine::specs::{HostNetwork, NetworkSpec};
 use ipnet::Ipv4Net;
 use sea_orm::ConnectionTrait;
 
@@ -83,6 +84,19 @@ pub async fn get(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<Pr
 pub async fn find(store: &impl ConnectionTrait, team: &TeamId, id: &PrivateNetworkId) -> Result<Model> {
     let row = store::find(store, id).await?.filter(|row| row.team_id.0 == *team && row.dt_deleted.is_none());
     row.ok_or_else(|| Error::no_such("private network", id))
+}
+
+/// What a network is to be on its host.
+pub async fn spec(_: &impl ConnectionTrait, row: &Model) -> Result<NetworkSpec> {
+    let network = HostNetwork::Private(row.id.0.clone());
+    Ok(NetworkSpec { network, cidr: row.cidr.0, firewall: Vec::new() })
+}
+
+/// What the network with an id is to be on its host.
+pub async fn spec_of(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<NetworkSpec> {
+    let row = store::find(store, id).await?;
+    let gone = || Error::ours(format!("find the network {id} of a machine"), "it has no row");
+    spec(store, &row.ok_or_else(gone)?).await
 }
 
 /// What has kept a network from its host since a moment, if anything has.

@@ -6,7 +6,10 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 
 /// The migrations, in order. A released one is never edited.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_machines", include_str!("migrations/0001_machines.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_machines", include_str!("migrations/0001_machines.sql")),
+    ("0002_networks", include_str!("migrations/0002_networks.sql")),
+];
 
 pub(super) async fn run(write: &DatabaseConnection) -> Result<(), DbErr> {
     let postgres = super::is_postgres(write.get_database_backend());

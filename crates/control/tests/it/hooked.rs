@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use deckle_engine::emulator::{Call, Emulator, Fuse};
 use deckle_engine::seen::{
-    Capacity, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen,
+    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen,
 };
 use deckle_engine::specs::{
-    BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec,
+    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
 };
 use deckle_engine::{Engine, Result};
 use tokio::sync::Notify;
@@ -83,6 +83,10 @@ macro_rules! hooked {
     ) => {
         #[async_trait]
         impl Engine for Hooked {
+            async fn next_loss(&self) -> HostNetwork {
+                self.host.next_loss().await
+            }
+
             $(async fn $look_method(&self, $($look_name: $look_type),*) -> Result<$seen> {
                 self.reach(Fuse::Before(Call::$look)).await;
                 let seen = self.host.$look_method($($look_name),*).await;
@@ -109,7 +113,8 @@ hooked! {
         LookThings look_things() -> Vec<HostThing>;
         LookTemplate look_template(id: &TemplateId) -> Option<TemplateSeen>;
         EnsureTemplate ensure_template(spec: &TemplateSpec) -> TemplateSeen;
-        LookNetwork look_network(network: &HostNetwork) -> NetworkSeen;
+        LookNetwork look_network(spec: &NetworkSpec) -> NetworkSeen;
+        LookDrive look_drive(id: &SharedDriveId, network: &PrivateNetworkId) -> DriveSeen;
         LookMachine look_machine(id: &MachineId, network: &HostNetwork) -> MachineSeen;
         ReadConsole read_console(id: &MachineId, from: u64, bytes_max: usize) -> ConsoleChunk;
     }
@@ -117,6 +122,10 @@ hooked! {
         RemoveTemplate remove_template(id: &TemplateId);
         EnsureNetwork ensure_network(spec: &NetworkSpec);
         RemoveNetwork remove_network(network: &HostNetwork);
+        EnsureDrive ensure_drive(spec: &DriveSpec);
+        RemoveDrive remove_drive(id: &SharedDriveId);
+        EnsureShare ensure_share(spec: &ShareSpec);
+        RemoveShare remove_share(id: &SharedDriveId, network: &PrivateNetworkId);
         EnsureDisk ensure_disk(spec: &DiskSpec);
         RemoveDisk remove_disk(id: &MachineId);
         EnsureNic ensure_nic(spec: &NicSpec);

@@ -25,18 +25,23 @@ impl Emulator {
 }
 
 fn world(world: &World, levers: &Levers, now: Timestamp, pace: Pace) -> String {
-    let World { templates, networks, machines, public_ips: _, taken: _, capacity: _, changed: _ } = world;
+    let World { templates, networks, machines, drives, public_ips: _, taken: _, capacity: _, changed: _ } =
+        world;
     let templates = templates.iter().map(|(id, TemplateSeen { size_bytes, used_bytes: _ })| {
         let size = size(*size_bytes);
         format!("{id}: {size}")
     });
     let networks = networks.values().map(network);
     let machines = machines.values().map(|one| machine(one, levers, now, pace));
-    let parts = [
+    let drives = drives.values().map(|drive| format!("{}: {}", drive.id, size(drive.size_bytes)));
+    let mut parts = vec![
         part("templates", templates.collect()),
         part("networks", networks.collect()),
         part("machines", machines.collect()),
     ];
+    if !world.drives.is_empty() {
+        parts.push(part("drives", drives.collect()));
+    }
     parts.join("\n")
 }
 
@@ -53,14 +58,20 @@ fn part(name: &str, lines: Vec<String>) -> String {
 }
 
 fn network(network: &Network) -> String {
-    let Network { spec, broken, nics } = network;
+    let Network { spec, broken, nics, shares } = network;
     let mut line = format!("{}: {}", spec.network, spec.cidr);
+    if !spec.firewall.is_empty() {
+        let _ = write!(line, ", {} firewall rules", spec.firewall.len());
+    }
     if *broken {
         line.push_str(", broken");
     }
     for (machine, nic) in nics {
         line.push_str("; ");
         line.push_str(&plugged(machine, nic));
+    }
+    for (drive, password_number) in shares {
+        let _ = write!(line, "; {drive} with password {password_number}");
     }
     line
 }

@@ -1,16 +1,18 @@
 //! The contract, call by call.
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 
 use super::{Call, Emulator};
 use crate::Engine;
 use crate::error::Result;
 use crate::seen::{
-    Acceleration, Capacity, Check, ConsoleChunk, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen,
-    Verdict,
+    Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen,
+    TemplateSeen, Verdict,
 };
-use crate::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+use crate::specs::{
+    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+};
 
 #[async_trait]
 impl Engine for Emulator {
@@ -47,8 +49,8 @@ impl Engine for Emulator {
         })
     }
 
-    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen> {
-        self.call(Call::LookNetwork, |inside, _| Ok(inside.world.look_network(network)))
+    async fn look_network(&self, spec: &NetworkSpec) -> Result<NetworkSeen> {
+        self.call(Call::LookNetwork, |inside, _| Ok(inside.world.look_network(spec)))
     }
 
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
@@ -58,6 +60,36 @@ impl Engine for Emulator {
     async fn remove_network(&self, network: &HostNetwork) -> Result<()> {
         self.call(Call::RemoveNetwork, |inside, _| {
             inside.world.remove_network(network);
+            Ok(())
+        })
+    }
+
+    async fn next_loss(&self) -> HostNetwork {
+        match self.losses.lock().await.recv().await {
+            Some(network) => network,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen> {
+        self.call(Call::LookDrive, |inside, _| Ok(inside.world.look_drive(id, network)))
+    }
+
+    async fn ensure_drive(&self, spec: &DriveSpec) -> Result<()> {
+        self.call(Call::EnsureDrive, |inside, _| inside.world.ensure_drive(spec))
+    }
+
+    async fn remove_drive(&self, id: &SharedDriveId) -> Result<()> {
+        self.call(Call::RemoveDrive, |inside, _| inside.world.remove_drive(id))
+    }
+
+    async fn ensure_share(&self, spec: &ShareSpec) -> Result<()> {
+        self.call(Call::EnsureShare, |inside, _| inside.world.ensure_share(spec))
+    }
+
+    async fn remove_share(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<()> {
+        self.call(Call::RemoveShare, |inside, _| {
+            inside.world.remove_share(id, network);
             Ok(())
         })
     }

@@ -4,14 +4,14 @@ use std::fmt;
 
 macro_rules! calls {
     ($($name:ident = $method:literal,)*) => {
-        /// A method of the engine's contract.
+        /// A method of the engine's contract that can fail.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Call {
             $(#[doc = concat!("[`", $method, "`](crate::Engine::", $method, ").")] $name,)*
         }
 
         impl Call {
-            /// Every method, in the order of the trait.
+            /// Every such method, in the order of the trait.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The method's name.
@@ -34,6 +34,11 @@ calls! {
     LookNetwork = "look_network",
     EnsureNetwork = "ensure_network",
     RemoveNetwork = "remove_network",
+    LookDrive = "look_drive",
+    EnsureDrive = "ensure_drive",
+    RemoveDrive = "remove_drive",
+    EnsureShare = "ensure_share",
+    RemoveShare = "remove_share",
     LookMachine = "look_machine",
     EnsureDisk = "ensure_disk",
     RemoveDisk = "remove_disk",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deckle_api::ids::MachineId;
+use deckle_api::ids::{MachineId, SharedDriveId};
 
 use super::guest::Nature;
 use super::world::Thing;
@@ -75,6 +75,23 @@ impl Emulator {
                 world.changed.insert(Thing::Network(id.clone()));
             }
         });
+    }
+
+    /// The drive's image is gone, and nothing else of it.
+    pub fn lose_drive(&self, id: &SharedDriveId) {
+        self.pull(|inside| inside.world.lose_drive(id));
+    }
+
+    /// What shares a network's drives has ended by itself: [`next_loss`](crate::Engine::next_loss) says so.
+    pub fn end_shares(&self, id: &HostNetwork) {
+        self.pull(|Inside { world, .. }| {
+            if let Some(network) = world.networks.get_mut(id) {
+                network.shares.clear();
+                world.changed.insert(Thing::Network(id.clone()));
+            }
+        });
+        // The receiver lives as long as this host does.
+        let _ = self.lost.send(id.clone());
     }
 
     /// Whether the guest ignores the power button.

@@ -11,6 +11,7 @@
 //! file.
 
 mod console;
+mod drives;
 mod dump;
 mod engine;
 mod fuse;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deckle_api::Timestamp;
 use deckle_api::ids::TemplateId;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use fuse::{Call, Fault, Fuse};
 pub use guest::Pace;
@@ -38,6 +40,7 @@ use world::World;
 
 use crate::error::Result;
 use crate::seen::Capacity;
+use crate::specs::HostNetwork;
 
 /// What tells the emulator the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -58,6 +61,9 @@ pub struct Emulator {
     inside: Mutex<Inside>,
     clock: Clock,
     pace: Pace,
+    /// The networks that something was lost of.
+    lost: UnboundedSender<HostNetwork>,
+    losses: tokio::sync::Mutex<UnboundedReceiver<HostNetwork>>,
 }
 
 /// What the mutex guards.
@@ -98,7 +104,8 @@ impl Emulator {
 
     fn with(pace: Pace, world: World, shelf: Option<Shelf>, clock: Clock) -> Self {
         let inside = Inside { world, levers: Levers::default(), shelf };
-        Self { inside: Mutex::new(inside), clock, pace }
+        let (lost, losses) = unbounded_channel();
+        Self { inside: Mutex::new(inside), clock, pace, lost, losses: tokio::sync::Mutex::new(losses) }
     }
 
     fn now(&self) -> Timestamp {

@@ -10,22 +10,29 @@ use crate::seen::NetworkSeen;
 use crate::specs::{HostNetwork, NetworkSpec, NicSpec, PublicIpSpec};
 
 impl World {
-    pub fn look_network(&self, network: &HostNetwork) -> NetworkSeen {
-        match self.networks.get(network) {
+    pub fn look_network(&self, spec: &NetworkSpec) -> NetworkSeen {
+        match self.networks.get(&spec.network) {
             None => NetworkSeen::Absent,
-            Some(network) if network.broken => NetworkSeen::Broken,
+            Some(network) if network.broken || network.spec != *spec => NetworkSeen::Broken,
             Some(_) => NetworkSeen::Whole,
         }
     }
 
     pub fn ensure_network(&mut self, spec: &NetworkSpec) -> Result<()> {
-        let fresh = || Network { spec: spec.clone(), broken: true, nics: Default::default() };
+        let fresh = || Network {
+            spec: spec.clone(),
+            broken: true,
+            nics: Default::default(),
+            shares: Default::default(),
+        };
         let network = self.networks.entry(spec.network.clone()).or_insert_with(fresh);
         if network.spec.cidr != spec.cidr {
             let why = format!("it is there with {}", network.spec.cidr);
             return Err(Error::lasting(format!("make {} with {}", spec.network, spec.cidr), why));
         }
-        if std::mem::take(&mut network.broken) {
+        let differs = network.spec.firewall != spec.firewall;
+        network.spec.firewall.clone_from(&spec.firewall);
+        if std::mem::take(&mut network.broken) || differs {
             self.changed.insert(Thing::Network(spec.network.clone()));
         }
         Ok(())

@@ -11,13 +11,14 @@ use deckle_api::ids::TemplateId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::world::{Machine, Network, Thing, World};
+use super::world::{Drive, Machine, Network, Thing, World};
 use crate::error::{Error, Result};
 use crate::seen::TemplateSeen;
 
 const TEMPLATES: &str = "templates";
 const NETWORKS: &str = "networks";
 const MACHINES: &str = "machines";
+const DRIVES: &str = "drives";
 
 /// The folder of a world.
 pub(super) struct Shelf {
@@ -32,7 +33,7 @@ struct TemplateFile {
 
 impl Shelf {
     pub fn open(folder: PathBuf) -> Result<Self> {
-        for kind in [TEMPLATES, NETWORKS, MACHINES] {
+        for kind in [TEMPLATES, NETWORKS, MACHINES, DRIVES] {
             let path = folder.join(kind);
             fs::create_dir_all(&path)
                 .map_err(|why| Error::lasting(format!("make the folder {}", path.display()), why))?;
@@ -48,6 +49,8 @@ impl Shelf {
         world.networks.extend(networks.map(|network| (network.spec.network.clone(), network)));
         let machines = self.read_all::<Machine>(MACHINES)?.into_iter();
         world.machines.extend(machines.map(|machine| (machine.id.clone(), machine)));
+        let drives = self.read_all::<Drive>(DRIVES)?.into_iter();
+        world.drives.extend(drives.map(|drive| (drive.id.clone(), drive)));
         world.count();
         Ok(())
     }
@@ -70,6 +73,7 @@ impl Shelf {
             }
             Thing::Network(id) => self.put(NETWORKS, &id.to_string(), world.networks.get(id)),
             Thing::Machine(id) => self.put(MACHINES, id.as_str(), world.machines.get(id)),
+            Thing::Drive(id) => self.put(DRIVES, id.as_str(), world.drives.get(id)),
         }
     }
 

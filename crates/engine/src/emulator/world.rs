@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use deckle_api::ids::{MachineId, StartupScriptId, TemplateId};
+use deckle_api::ids::{MachineId, SharedDriveId, StartupScriptId, TemplateId};
 use serde::{Deserialize, Serialize};
 
 use super::console::Console;
@@ -21,6 +21,7 @@ pub(super) struct World {
     pub templates: BTreeMap<TemplateId, TemplateSeen>,
     pub networks: BTreeMap<HostNetwork, Network>,
     pub machines: BTreeMap<MachineId, Machine>,
+    pub drives: BTreeMap<SharedDriveId, Drive>,
     /// Who has each public address, and where.
     pub public_ips: BTreeMap<Ipv4Addr, (HostNetwork, MachineId)>,
     pub taken: Taken,
@@ -35,6 +36,7 @@ pub(super) enum Thing {
     Template(TemplateId),
     Network(HostNetwork),
     Machine(MachineId),
+    Drive(SharedDriveId),
 }
 
 /// A network and who is plugged into it.
@@ -44,6 +46,9 @@ pub(super) struct Network {
     /// Whether some of it is missing.
     pub broken: bool,
     pub nics: BTreeMap<MachineId, Nic>,
+    /// The drives that are shared in it, each with the number of its password.
+    #[serde(default)]
+    pub shares: BTreeMap<SharedDriveId, u64>,
 }
 
 /// A machine's place in a network.
@@ -73,7 +78,14 @@ pub(super) struct Disk {
     pub ran: BTreeSet<StartupScriptId>,
 }
 
-/// What all machines take together.
+/// A shared drive's image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Drive {
+    pub id: SharedDriveId,
+    pub size_bytes: u64,
+}
+
+/// What all machines and drives take together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Taken {
     pub disk_bytes: u64,
@@ -87,6 +99,7 @@ impl World {
             templates: BTreeMap::new(),
             networks: BTreeMap::new(),
             machines: BTreeMap::new(),
+            drives: BTreeMap::new(),
             public_ips: BTreeMap::new(),
             taken: Taken::default(),
             capacity,
@@ -117,6 +130,7 @@ impl World {
             self.taken.ram_bytes += machine.boot.as_ref().map_or(0, |boot| boot.ram_bytes);
             self.taken.vcpus += machine.boot.as_ref().map_or(0, |boot| boot.vcpus);
         }
+        self.taken.disk_bytes += self.drives.values().map(|drive| drive.size_bytes).sum::<u64>();
     }
 
     pub fn add_template(&mut self, id: TemplateId, size_bytes: u64) {
@@ -162,6 +176,12 @@ impl World {
                     put("rule", format!("{id}/{public_ip}"), machine.to_string());
                 }
             }
+            for drive in network.shares.keys() {
+                put("mount", format!("{id}/{drive}"), drive.to_string());
+            }
+        }
+        for id in self.drives.keys() {
+            put("file", format!("drives/{id}"), id.to_string());
         }
         for (id, machine) in &self.machines {
             put("file", format!("machines/{id}"), id.to_string());

@@ -6,11 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::{fs, io};
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use tokio::sync::Mutex;
 
 use super::disk::Disks;
+use super::drives::Drives;
 use super::folder::write_whole;
+use super::losses::Losses;
 use super::net::Net;
 use super::paths::{Paths, Tag};
 use super::vm::Vms;
@@ -18,10 +20,12 @@ use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
 use crate::seen::{
-    Acceleration, Capacity, ConsoleChunk, GuestSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, Power,
-    TemplateSeen,
+    Acceleration, Capacity, ConsoleChunk, DriveSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
+    NetworkSeen, Power, TemplateSeen,
 };
-use crate::specs::{BootSpec, DiskSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, TemplateSpec};
+use crate::specs::{
+    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+};
 
 /// This host.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Linux {
     settings: Settings,
     net: Net,
     disks: Disks,
+    drives: Drives,
+    losses: Losses,
     vms: RwLock<Arc<Vms>>,
     /// Held while KVM is tried.
     trying: Mutex<()>,
@@ -42,13 +48,15 @@ impl Linux {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
         let paths = claim(&settings.state)?;
-        let net = Net::new(paths.clone(), settings.clone());
+        let losses = Losses::default();
+        let net = Net::new(paths.clone(), settings.clone(), losses.clone());
         net.start().await?;
         let found = acceleration::find(&paths, &settings).await;
         tell(&found);
         let disks = Disks::new(paths.clone(), &settings);
+        let drives = Drives::new(paths.clone(), losses.clone());
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
-        Ok(Self { paths, settings, net, disks, vms, trying: Mutex::new(()) })
+        Ok(Self { paths, settings, net, disks, drives, losses, vms, trying: Mutex::new(()) })
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
@@ -56,7 +64,8 @@ impl Linux {
         let tag = read_tag(&settings.state)?.unwrap_or_else(|| Tag::mint(0));
         let paths = Paths::new(tag, settings.state.clone());
         let acceleration = acceleration::find_known(&paths, settings).await;
-        seen(&paths, settings, &Net::new(paths.clone(), settings.clone()), acceleration).await
+        let net = Net::new(paths.clone(), settings.clone(), Losses::default());
+        seen(&paths, settings, &net, acceleration).await
     }
 
     /// Takes back what belongs to no object: the host's packet rules of this installation.
@@ -168,8 +177,8 @@ impl Engine for Linux {
         self.disks.remove_template(id).await
     }
 
-    async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen> {
-        self.net.look_network(network).await
+    async fn look_network(&self, spec: &NetworkSpec) -> Result<NetworkSeen> {
+        self.net.look_network(spec).await
     }
 
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<()> {
@@ -178,6 +187,30 @@ impl Engine for Linux {
 
     async fn remove_network(&self, network: &HostNetwork) -> Result<()> {
         self.net.remove_network(network).await
+    }
+
+    async fn next_loss(&self) -> HostNetwork {
+        self.losses.next().await
+    }
+
+    async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen> {
+        self.drives.look(id, network).await
+    }
+
+    async fn ensure_drive(&self, spec: &DriveSpec) -> Result<()> {
+        self.drives.ensure(spec).await
+    }
+
+    async fn remove_drive(&self, id: &SharedDriveId) -> Result<()> {
+        self.drives.remove(id).await
+    }
+
+    async fn ensure_share(&self, spec: &ShareSpec) -> Result<()> {
+        self.drives.ensure_share(spec).await
+    }
+
+    async fn remove_share(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<()> {
+        self.drives.remove_share(id, network).await
     }
 
     async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use super::folder::unless_absent;
 
 /// A process by its number and its start time in clock ticks since the host's boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -76,6 +76,14 @@ impl Process {
         }
     }
 
+    /// Waits for its end, however long that takes.
+    pub async fn end(&self) -> io::Result<()> {
+        match self.descriptor()? {
+            Some(descriptor) => ended(descriptor).await,
+            None => Ok(()),
+        }
+    }
+
     /// Waits until it is gone.
     pub async fn wait(&self, limit: Duration) -> io::Result<()> {
         match self.descriptor()? {
@@ -102,13 +110,17 @@ impl Process {
 }
 
 async fn gone(process: OwnedFd, limit: Duration) -> io::Result<()> {
+    match tokio::time::timeout(limit, ended(process)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("it still runs after {limit:?}"))),
+    }
+}
+
+async fn ended(process: OwnedFd) -> io::Result<()> {
     // Why: a process's descriptor becomes readable at its end, and tokio has no safe call to wait for that.
     // SAFETY: an owned descriptor stays open and the same for as long as the waiting one holds it.
     let process = unsafe { AsyncFd::register_with_interest(process, tokio::io::Interest::READABLE) }?;
-    match tokio::time::timeout(limit, process.readable()).await {
-        Ok(ended) => ended.map(|_| ()),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("it still runs after {limit:?}"))),
-    }
+    process.readable().await.map(|_| ())
 }
 
 /// Lets this process open as many files as the host allows it: each look at a machine takes a few.

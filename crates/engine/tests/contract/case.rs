@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use deckle_api::ids::{MachineId, PrivateNetworkId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use deckle_engine::Engine;
-use deckle_engine::seen::{HostThing, MachineSeen, NetworkSeen};
+use deckle_engine::seen::{DriveSeen, HostThing, MachineSeen, NetworkSeen};
 use deckle_engine::specs::{
     BootSpec, DiskSpec, HostNetwork, Mac, NetworkSpec, NicSpec, PublicIpSpec, SeedSpec, StartupScriptSpec,
 };
@@ -22,6 +22,7 @@ pub struct Case<'a> {
     pub host: &'a Host,
     pub machine: MachineId,
     pub network: HostNetwork,
+    pub drive: SharedDriveId,
     cidr: Ipv4Net,
     last: u8,
 }
@@ -34,21 +35,23 @@ impl<'a> Case<'a> {
         let first = Ipv4Addr::new(10, 64 + high % 64, middle, 0);
         let network = HostNetwork::Private(PrivateNetworkId::mint(random));
         let machine = MachineId::mint(random.rotate_left(7));
-        Self { host, machine, network, cidr: Ipv4Net::new_assert(first, 24), last: 10 }
+        let drive = SharedDriveId::mint(random);
+        Self { host, machine, network, drive, cidr: Ipv4Net::new_assert(first, 24), last: 10 }
     }
 
     /// A machine in a network to itself, whose range is that of every such network.
     pub fn on_its_own(host: &'a Host) -> Self {
         let machine = MachineId::mint(random());
         let cidr = Ipv4Net::new_assert(Ipv4Addr::new(10, 127, 255, 252), 30);
-        Self { host, network: HostNetwork::Own(machine.clone()), machine, cidr, last: 254 }
+        let (network, drive) = (HostNetwork::Own(machine.clone()), SharedDriveId::mint(random()));
+        Self { host, network, machine, drive, cidr, last: 254 }
     }
 
     /// Another machine in the same network.
     pub fn neighbour(&self) -> Self {
-        let Self { host, machine: _, network, cidr, last } = self;
-        let machine = MachineId::mint(random());
-        Self { host, machine, network: network.clone(), cidr: *cidr, last: last + 1 }
+        let Self { host, machine: _, network, drive: _, cidr, last } = self;
+        let (machine, drive) = (MachineId::mint(random()), SharedDriveId::mint(random()));
+        Self { host, machine, network: network.clone(), drive, cidr: *cidr, last: last + 1 }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -56,7 +59,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn network_spec(&self) -> NetworkSpec {
-        NetworkSpec { network: self.network.clone(), cidr: self.cidr }
+        NetworkSpec { network: self.network.clone(), cidr: self.cidr, firewall: Vec::new() }
     }
 
     pub fn nic_spec(&self) -> NicSpec {
@@ -142,16 +145,34 @@ impl<'a> Case<'a> {
         engine.cut_power(&self.machine).await.unwrap();
         engine.remove_nic(&self.machine, &self.network).await.unwrap();
         engine.remove_disk(&self.machine).await.unwrap();
+        if let HostNetwork::Private(_) = self.network {
+            self.clear_drive().await;
+        }
         engine.remove_network(&self.network).await.unwrap();
         assert_eq!(self.seen().await, MachineSeen::default());
-        assert_eq!(engine.look_network(&self.network).await.unwrap(), NetworkSeen::Absent);
+        assert_eq!(engine.look_network(&self.network_spec()).await.unwrap(), NetworkSeen::Absent);
         assert_eq!(self.things().await, []);
     }
 
-    /// What the host has of the machine and its network.
+    /// Removes the drive, and sees that nothing of it is left.
+    pub async fn clear_drive(&self) {
+        self.engine().remove_share(&self.drive, self.private_network()).await.unwrap();
+        self.engine().remove_drive(&self.drive).await.unwrap();
+        assert_eq!(self.drive_seen().await, DriveSeen::default());
+    }
+
+    pub fn private_network(&self) -> &PrivateNetworkId {
+        match &self.network {
+            HostNetwork::Private(id) => id,
+            HostNetwork::Own(id) => panic!("{id} has its network to itself"),
+        }
+    }
+
+    /// What the host has of the machine, its network and its drive.
     pub async fn things(&self) -> Vec<HostThing> {
         let mut things = things_of(self.host, self.machine.as_str()).await;
         things.extend(things_of(self.host, &self.network.to_string()).await);
+        things.extend(things_of(self.host, self.drive.as_str()).await);
         things
     }
 }

@@ -13,6 +13,7 @@
 mod case;
 mod consoles;
 mod disks;
+mod drives;
 mod networks;
 mod power;
 mod public_ips;
@@ -29,6 +30,7 @@ use deckle_engine::Engine;
 pub use case::Case;
 pub use consoles::*;
 pub use disks::*;
+pub use drives::*;
 pub use networks::*;
 pub use power::*;
 pub use public_ips::*;
@@ -82,6 +84,12 @@ promises! {
     a_network_is_made_once_and_removed_whole,
     a_removed_network_takes_all_in_it_along,
     networks_with_the_same_range_share_nothing,
+    a_drive_is_made_once_and_removed_whole,
+    a_drive_grows_and_never_shrinks,
+    a_shared_drive_grows_and_stays_shared,
+    a_share_is_of_one_network_and_has_one_password,
+    a_share_goes_and_its_neighbour_stays,
+    a_share_needs_its_drive_and_its_network,
     a_machine_is_plugged_in_once_and_unplugged_whole,
     a_machine_is_plugged_into_a_network_that_is_there,
     a_public_address_leads_to_a_machine_until_it_is_taken,

@@ -9,15 +9,15 @@ use super::{Case, Host};
 pub async fn a_network_is_made_once_and_removed_whole(host: &Host) {
     let case = Case::new(host);
     let engine = case.engine();
-    assert_eq!(engine.look_network(&case.network).await.unwrap(), NetworkSeen::Absent);
+    assert_eq!(engine.look_network(&case.network_spec()).await.unwrap(), NetworkSeen::Absent);
     for _ in 0..2 {
         engine.ensure_network(&case.network_spec()).await.unwrap();
-        assert_eq!(engine.look_network(&case.network).await.unwrap(), NetworkSeen::Whole);
+        assert_eq!(engine.look_network(&case.network_spec()).await.unwrap(), NetworkSeen::Whole);
     }
     assert!(!case.things().await.is_empty());
     for _ in 0..2 {
         engine.remove_network(&case.network).await.unwrap();
-        assert_eq!(engine.look_network(&case.network).await.unwrap(), NetworkSeen::Absent);
+        assert_eq!(engine.look_network(&case.network_spec()).await.unwrap(), NetworkSeen::Absent);
         assert_eq!(case.things().await, []);
     }
 }

@@ -1,14 +1,14 @@
 //! The steps of a visit, each one act.
 
 use deckle_api::sizes::GB;
-use deckle_engine::specs::{BootSpec, DiskSpec, NetworkSpec, NicSpec, PublicIpSpec, SeedSpec};
+use deckle_engine::specs::{BootSpec, DiskSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
 use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
 use super::super::store;
-use super::{OWN_NETWORK, Visit};
+use super::Visit;
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
 use crate::{names, private_networks, ssh_keys, startup_scripts};
@@ -28,9 +28,7 @@ impl Visit<'_> {
         let place = self.row.host_network();
         let engine = self.app.engine(&self.row.region)?;
         let acted = match step {
-            Step::MakeNetwork => {
-                engine.ensure_network(&NetworkSpec { network: place, cidr: OWN_NETWORK }).await
-            }
+            Step::MakeNetwork => engine.ensure_network(&super::spec(self.app, &self.row).await?).await,
             Step::AwaitNetwork => return self.await_network().await,
             Step::MakeDisk => engine.ensure_disk(&self.disk()).await,
             Step::RecordDisk => return self.write(|row| row.disk_made = Set(true)).await,

@@ -10,7 +10,7 @@ async fn a_fuse_breaks_one_call_before_or_after_its_effect() {
         let host = emulator();
         host.fail_at(Some(fuse(Call::EnsureNetwork)));
         assert!(!host.ensure_network(&network_spec()).await.unwrap_err().is_final());
-        assert_eq!(host.look_network(&network()).await.unwrap(), seen);
+        assert_eq!(host.look_network(&network_spec()).await.unwrap(), seen);
         assert_eq!(host.fuse_left(), None);
         host.ensure_network(&network_spec()).await.unwrap();
         assert_eq!(host.calls(), [(Call::LookNetwork, 1), (Call::EnsureNetwork, 2)]);
@@ -60,7 +60,7 @@ async fn guests_misbehave_as_they_are_told() {
     host.lose_disk(&id);
     assert_eq!(host.look_machine(&id, &network()).await.unwrap().disk, None);
     host.break_network(&network());
-    assert_eq!(host.look_network(&network()).await.unwrap(), NetworkSeen::Broken);
+    assert_eq!(host.look_network(&network_spec()).await.unwrap(), NetworkSeen::Broken);
 }
 
 #[tokio::test]
@@ -129,7 +129,12 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
         (Call::EnsureTemplate, host.ensure_template(&image).await.is_ok()),
         (Call::RemoveTemplate, host.remove_template(&other).await.is_ok()),
         (Call::EnsureNetwork, host.ensure_network(&network_spec()).await.is_ok()),
-        (Call::LookNetwork, host.look_network(&net).await.is_ok()),
+        (Call::LookNetwork, host.look_network(&network_spec()).await.is_ok()),
+        (Call::EnsureDrive, host.ensure_drive(&drive()).await.is_ok()),
+        (Call::EnsureShare, host.ensure_share(&share()).await.is_ok()),
+        (Call::LookDrive, host.look_drive(&drive().drive, &drive().network).await.is_ok()),
+        (Call::RemoveShare, host.remove_share(&drive().drive, &drive().network).await.is_ok()),
+        (Call::RemoveDrive, host.remove_drive(&drive().drive).await.is_ok()),
         (Call::EnsureDisk, host.ensure_disk(&disk(1, 50)).await.is_ok()),
         (Call::EnsureNic, host.ensure_nic(&nic(1)).await.is_ok()),
         (Call::EnsurePublicIp, host.ensure_public_ip(&public_ip(1)).await.is_ok()),

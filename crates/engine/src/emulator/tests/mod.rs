@@ -47,7 +47,18 @@ fn network() -> HostNetwork {
 }
 
 fn network_spec() -> NetworkSpec {
-    NetworkSpec { network: network(), cidr: "10.64.0.0/24".parse().unwrap() }
+    NetworkSpec { network: network(), cidr: "10.64.0.0/24".parse().unwrap(), firewall: Vec::new() }
+}
+
+fn drive() -> DriveSpec {
+    DriveSpec { drive: "sdlab".parse().unwrap(), network: "nlab".parse().unwrap(), size_bytes: GIB }
+}
+
+fn share() -> ShareSpec {
+    let DriveSpec { drive, network, size_bytes: _ } = drive();
+    let cidr = network_spec().cidr;
+    let (username, password) = (drive.to_string(), "secret".to_owned());
+    ShareSpec { drive, network, cidr, username, password, password_number: 1 }
 }
 
 fn disk(number: u64, gib: u64) -> DiskSpec {

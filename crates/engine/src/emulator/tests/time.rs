@@ -61,7 +61,8 @@ async fn the_world_outlives_the_process() {
 #[tokio::test]
 async fn ten_thousand_machines_stay_cheap() {
     let host = emulator();
-    let mut names = NetworkSpec { network: network(), cidr: "10.64.0.0/24".parse().unwrap() };
+    let mut names =
+        NetworkSpec { network: network(), cidr: "10.64.0.0/24".parse().unwrap(), firewall: Vec::new() };
     for number in 0..10_000u64 {
         let id = machine(number);
         names.network = HostNetwork::Own(id.clone());

@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn the_whole_configuration() {
-        let spec = NetworkSpec { network: network(), cidr: "10.64.8.0/24".parse().unwrap() };
+        let spec =
+            NetworkSpec { network: network(), cidr: "10.64.8.0/24".parse().unwrap(), firewall: Vec::new() };
         let conf = server(PathBuf::from("/no-such-state/networks/na")).conf(
             &spec,
             1400,

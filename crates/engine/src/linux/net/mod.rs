@@ -42,6 +42,7 @@ use tokio::sync::Mutex;
 
 use crate::error::Result;
 use crate::linux::Settings;
+use crate::linux::losses::Losses;
 use crate::linux::paths::Paths;
 use crate::seen::{Check, HostThing, NetworkSeen};
 use crate::specs::{HostNetwork, NetworkSpec, NicSpec, PublicIpSpec};
@@ -55,12 +56,13 @@ pub struct Net {
     settings: Settings,
     /// Held while an uplink's addresses are chosen.
     choosing: Mutex<()>,
+    losses: Losses,
 }
 
 impl Net {
     /// The networks of the installation that `paths` names.
-    pub fn new(paths: Paths, settings: Settings) -> Self {
-        Self { paths, settings, choosing: Mutex::new(()) }
+    pub fn new(paths: Paths, settings: Settings, losses: Losses) -> Self {
+        Self { paths, settings, choosing: Mutex::new(()), losses }
     }
 
     /// Prepares the host itself: its table of packet rules, forwarding, the folder of networks. To be
@@ -83,9 +85,9 @@ impl Net {
         rules::apply(&Place::Host, &format!("remove the packet rules {name}"), text).await
     }
 
-    /// A network on the host.
-    pub async fn look_network(&self, network: &HostNetwork) -> Result<NetworkSeen> {
-        network::look(self, network).await
+    /// A network on the host, compared with what it is to be.
+    pub async fn look_network(&self, spec: &NetworkSpec) -> Result<NetworkSeen> {
+        network::look(self, spec).await
     }
 
     /// Makes a network, or mends what is missing of it.

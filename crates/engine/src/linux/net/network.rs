@@ -23,9 +23,10 @@ const SETTINGS: &[(&str, &str)] = &[
 /// The largest packet of an Ethernet.
 const ETHERNET: u32 = 1500;
 
-pub(super) async fn look(net: &Net, network: &HostNetwork) -> Result<NetworkSeen> {
+pub(super) async fn look(net: &Net, spec: &NetworkSpec) -> Result<NetworkSeen> {
+    let network = &spec.network;
     if net.place(network).is_there() {
-        let whole = is_whole(net, network).await?;
+        let whole = is_whole(net, spec).await?;
         return Ok(if whole { NetworkSeen::Whole } else { NetworkSeen::Broken });
     }
     let remains = remains(net, network).await?;
@@ -69,21 +70,25 @@ pub(super) async fn mtu_of_host() -> Result<u32> {
     Ok(outward.map_or(ETHERNET, |link| link.mtu.min(ETHERNET)))
 }
 
-async fn is_whole(net: &Net, network: &HostNetwork) -> Result<bool> {
+async fn is_whole(net: &Net, spec: &NetworkSpec) -> Result<bool> {
+    let network = &spec.network;
     let place = net.place(network);
     let inside = ip::links(&place).await?;
     let up = |name| ip::named(&inside, name).filter(|link| link.is_up());
     let (Some(_), Some(bridge), Some(range)) = (up("lo"), up(BRIDGE), range(&inside)) else {
         return Ok(false);
     };
-    let spec = NetworkSpec { network: network.clone(), cidr: range.trunc() };
     let server = net.lease_server(network);
-    let conf = server.conf(&spec, bridge.mtu, &name_servers::of_host(&net.settings));
-    if range.addr() != spec.gateway() || !bridge.learns_guarded_only() || !server.is_whole(&conf)? {
+    let conf = server.conf(spec, bridge.mtu, &name_servers::of_host(&net.settings));
+    if range.trunc() != spec.cidr.trunc()
+        || range.addr() != spec.gateway()
+        || !bridge.learns_guarded_only()
+        || !server.is_whole(&conf)?
+    {
         return Ok(false);
     }
     let seen = rules::look(&place).await?;
-    Ok(network_rules::tables(&spec).iter().all(|table| table.is_whole(&seen))
+    Ok(network_rules::tables(spec).iter().all(|table| table.is_whole(&seen))
         && is_outside_whole(net, network, &inside, &seen).await?)
 }
 

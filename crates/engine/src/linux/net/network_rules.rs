@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_whole_tables() {
         let network = HostNetwork::Own(machine());
-        let spec = NetworkSpec { network, cidr: "10.64.8.0/24".parse().unwrap() };
+        let spec = NetworkSpec { network, cidr: "10.64.8.0/24".parse().unwrap(), firewall: Vec::new() };
         let shown = |table: &Table| {
             let chain =
                 |chain: &Chain| format!("{} ({})\n  {}\n", chain.name, chain.hook, chain.rules.join("\n  "));

@@ -83,9 +83,9 @@ async fn machines_of_their_own_have_the_same_range_and_do_not_meet() {
     let mut guests = Vec::new();
     for name in ["one", "two"] {
         let network = HostNetwork::Own(format!("ps{name}").parse().unwrap());
-        let spec = NetworkSpec { network, cidr: "10.127.255.0/30".parse().unwrap() };
+        let spec = NetworkSpec { network, cidr: "10.127.255.0/30".parse().unwrap(), firewall: Vec::new() };
         world.net.ensure_network(&spec).await.unwrap();
-        assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+        assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
         guests.push(Guest::ready(&world, &spec, nic(&spec, name, 2)).await);
     }
     for guest in &guests {
@@ -109,7 +109,7 @@ async fn two_installations_do_not_disturb_each_other() {
     two.net.remove_network(&there.network).await.unwrap();
     assert_eq!(two.things().await, []);
     drop(two);
-    assert_eq!(one.net.look_network(&here.network).await.unwrap(), NetworkSeen::Whole);
+    assert_eq!(one.net.look_network(&here).await.unwrap(), NetworkSeen::Whole);
     assert!(one.net.look_nic(&guest.nic.machine, &here.network).await.unwrap());
     assert!(guest.pings(OUTSIDE));
 }

@@ -15,8 +15,8 @@ use super::world::{OUTSIDE, SOON, World, done, ip, nic, within};
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 /// What a look says of the network, the machine's place in it and its public address.
-async fn look(world: &World, nic: &NicSpec) -> (NetworkSeen, bool, Option<Ipv4Addr>) {
-    let network = world.net.look_network(&nic.network).await.unwrap();
+async fn look(world: &World, spec: &NetworkSpec, nic: &NicSpec) -> (NetworkSeen, bool, Option<Ipv4Addr>) {
+    let network = world.net.look_network(spec).await.unwrap();
     let plugged = world.net.look_nic(&nic.machine, &nic.network).await.unwrap();
     (network, plugged, world.net.look_public_ip(&nic.machine, &nic.network).await.unwrap())
 }
@@ -49,7 +49,11 @@ async fn break_and_mend(damages: &[(&str, bool, bool)]) {
         done("nsenter", &[&[net.as_str()], words].concat());
     };
     for &(damage, plugged, led) in damages {
-        assert_eq!(look(&world, &nic).await, (NetworkSeen::Whole, true, Some(PUBLIC)), "before: {damage}");
+        assert_eq!(
+            look(&world, &spec, &nic).await,
+            (NetworkSeen::Whole, true, Some(PUBLIC)),
+            "before: {damage}"
+        );
         match damage {
             "lease server killed" => kill_lease_server(&world).await,
             "bridge deleted" => inside(&["ip", "link", "delete", "br0"]),
@@ -69,9 +73,13 @@ async fn break_and_mend(damages: &[(&str, bool, bool)]) {
             _ => unreachable!("{damage}"),
         }
         let network = if damage == "tap deleted" { NetworkSeen::Whole } else { NetworkSeen::Broken };
-        assert_eq!(look(&world, &nic).await, (network, plugged, led.then_some(PUBLIC)), "{damage}");
+        assert_eq!(look(&world, &spec, &nic).await, (network, plugged, led.then_some(PUBLIC)), "{damage}");
         mend(&world, &spec, &nic).await;
-        assert_eq!(look(&world, &nic).await, (NetworkSeen::Whole, true, Some(PUBLIC)), "after: {damage}");
+        assert_eq!(
+            look(&world, &spec, &nic).await,
+            (NetworkSeen::Whole, true, Some(PUBLIC)),
+            "after: {damage}"
+        );
     }
     let guest = Guest::ready(&world, &spec, nic).await;
     assert!(guest.pings(OUTSIDE));
@@ -109,7 +117,7 @@ async fn removing_leaves_nothing() {
     let world = World::new().await;
     let spec = world.network("a", "10.64.8.0/24").await;
     let nic = nic(&spec, "a", 2);
-    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+    assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
     let bare = world.things().await;
     let process = |things: &[HostThing]| lease_server(things);
     mend(&world, &spec, &nic).await;
@@ -127,7 +135,7 @@ async fn removing_leaves_nothing() {
     for _ in 0..2 {
         world.net.remove_network(&spec.network).await.unwrap();
         assert_eq!(world.things().await, []);
-        assert_eq!(look(&world, &nic).await, (NetworkSeen::Absent, false, None));
+        assert_eq!(look(&world, &spec, &nic).await, (NetworkSeen::Absent, false, None));
     }
 }
 
@@ -137,9 +145,9 @@ async fn removing_finishes_what_was_left_half_made() {
     let spec = world.network("a", "10.64.8.0/24").await;
     ip(&format!("netns delete {}", world.namespace(&spec.network)));
     fs::write(world.paths.network(&spec.network).join("pid"), "1\n").unwrap();
-    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Broken);
+    assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Broken);
     world.net.remove_network(&spec.network).await.unwrap();
-    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Absent);
+    assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Absent);
     assert_eq!(world.things().await, []);
 }
 
@@ -151,7 +159,7 @@ async fn a_new_server_finds_everything_and_chooses_other_uplinks() {
     mend(&world, &first, &nic).await;
     let before = world.things().await;
     world.restart().await;
-    assert_eq!(look(&world, &nic).await, (NetworkSeen::Whole, true, Some(PUBLIC)));
+    assert_eq!(look(&world, &first, &nic).await, (NetworkSeen::Whole, true, Some(PUBLIC)));
     assert_eq!(world.things().await, before);
     let second = world.network("b", "10.64.8.0/24").await;
     assert_ne!(world.uplink(&first.network), world.uplink(&second.network));
@@ -186,7 +194,7 @@ async fn a_lease_server_s_file_changes_only_while_none_runs() {
     world.restart().await;
     world.net.ensure_network(&spec).await.unwrap();
     assert!(!watch.join().unwrap(), "the old one ran on");
-    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+    assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn a_public_address_leads_in_and_out() {
     world.lead(PUBLIC, &guest.nic).await;
     world.lead(PUBLIC, &guest.nic).await;
     assert_eq!(look().await.unwrap(), Some(PUBLIC));
-    assert_eq!(world.net.look_network(&spec.network).await.unwrap(), NetworkSeen::Whole);
+    assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
     assert!(is_led(&world, PUBLIC, &guest));
     assert_eq!(seen_outside(&world, &guest), Some(PUBLIC));
 

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deckle_engine::linux::Settings;
+use deckle_engine::linux::losses::Losses;
 use deckle_engine::linux::net::Net;
 use deckle_engine::linux::paths::{Paths, Tag};
 use deckle_engine::seen::HostThing;
@@ -68,7 +69,7 @@ impl World {
         settings.name_servers = vec![OUTSIDE];
         let paths = Paths::new(tag.clone(), state.path().to_owned());
         let mut world = Self {
-            net: Net::new(paths.clone(), settings.clone()),
+            net: Net::new(paths.clone(), settings.clone(), Losses::default()),
             paths,
             settings,
             outside: format!("out-{tag}"),
@@ -85,7 +86,7 @@ impl World {
 
     /// As after a new start of the server.
     pub async fn restart(&mut self) {
-        self.net = Net::new(self.paths.clone(), self.settings.clone());
+        self.net = Net::new(self.paths.clone(), self.settings.clone(), Losses::default());
         self.net.start().await.unwrap();
     }
 
@@ -96,7 +97,7 @@ impl World {
     /// Makes the private network `n<name>` with that range.
     pub async fn network(&self, name: &str, cidr: &str) -> NetworkSpec {
         let network = HostNetwork::Private(format!("n{name}").parse().unwrap());
-        let spec = NetworkSpec { network, cidr: cidr.parse().unwrap() };
+        let spec = NetworkSpec { network, cidr: cidr.parse().unwrap(), firewall: Vec::new() };
         self.net.ensure_network(&spec).await.unwrap();
         spec
     }
@@ -132,7 +133,7 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["link", "delete", &self.outside_link()]).output();
         let _ = Command::new("ip").args(["netns", "delete", &self.outside]).output();
-        let net = Net::new(self.paths.clone(), self.settings.clone());
+        let net = Net::new(self.paths.clone(), self.settings.clone(), Losses::default());
         let sweep = async move {
             for thing in net.look_things().await.unwrap_or_default() {
                 if let Some(network) = network_of(&thing.of) {
