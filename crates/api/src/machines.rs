@@ -246,6 +246,7 @@ pub struct CreateMachine {
 
 /// What is to change of a machine.
 #[wire]
+#[derive(Default)]
 pub struct UpdateMachine {
     /// Its name.
     pub name: Optional<String>,

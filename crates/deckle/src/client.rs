@@ -83,6 +83,12 @@ impl Client {
         self.send(order).await
     }
 
+    /// Changes an object. The same change twice is one change.
+    pub async fn put(&self, path: &str, body: &impl Serialize) -> Result<Value> {
+        let body = serde_json::to_vec(body).context("write the request")?;
+        self.send(Order::new(Method::PUT, path, Some(body))).await
+    }
+
     /// Orders a change that needs no body.
     pub async fn patch(&self, path: &str) -> Result<Value> {
         self.send(Order::new(Method::PATCH, path, Some(b"{}".to_vec()))).await

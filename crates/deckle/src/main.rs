@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::commands::{
-    admin, completions, doctor, machine_events, machine_types, machines, os_templates, private_networks,
-    serve, sessions, ssh_keys, startup_scripts,
+    admin, completions, doctor, firewall_rules, machine_events, machine_types, machines, os_templates,
+    private_networks, public_ips, serve, sessions, shared_drives, ssh_keys, startup_scripts,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -63,6 +63,15 @@ enum Command {
     /// Private networks between machines
     #[command(subcommand)]
     PrivateNetwork(private_networks::Verb),
+    /// Public addresses, which lead to machines from outside
+    #[command(subcommand)]
+    PublicIp(public_ips::Verb),
+    /// Drives that the machines of a private network share
+    #[command(subcommand)]
+    SharedDrive(shared_drives::Verb),
+    /// Firewall rules: what may pass to and from machines
+    #[command(subcommand)]
+    FirewallRule(firewall_rules::Verb),
     /// Scripts that machines run as root at the end of their boot
     #[command(subcommand)]
     StartupScript(startup_scripts::Verb),
@@ -88,6 +97,9 @@ impl Cli {
             Command::MachineType(verb) => verb.run(self).await,
             Command::OsTemplate(verb) => verb.run(self).await,
             Command::PrivateNetwork(verb) => verb.run(self).await,
+            Command::PublicIp(verb) => verb.run(self).await,
+            Command::SharedDrive(verb) => verb.run(self).await,
+            Command::FirewallRule(verb) => verb.run(self).await,
             Command::StartupScript(verb) => verb.run(self).await,
             Command::SshKey(verb) => verb.run(self).await,
             Command::Session(verb) => verb.run(self).await,

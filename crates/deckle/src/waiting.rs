@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use deckle_api::details::Detail;
 use deckle_api::machine_events::{MachineEvent, MachineEventName, MachineEventState};
 use deckle_api::machines::{Machine, MachineOrdered};
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ const LOOK_MS_FIRST: u64 = 50;
 const LOOK_MS_MAX: u64 = 2000;
 /// How long a server may be away while something is waited for: it may be restarting.
 const AWAY_SECONDS_MAX: u64 = 60;
+/// How long something may be in the way of an object before nobody waits any longer.
+const TROUBLE_SECONDS_MAX: u64 = 20;
 /// How long anything is waited for.
 const WAIT_SECONDS_MAX: u64 = 6 * 3600;
 
@@ -50,6 +53,50 @@ pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value)
             cli.output.gone(&last, &format!("{id} is deleted"))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Shows what was changed, after the end of its event if it has one and unless told not to wait.
+pub async fn finish_update(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> Result<()> {
+    match answer.get("event") {
+        Some(_) => finish(cli, client, flags, answer).await,
+        None => show(cli, &answer),
+    }
+}
+
+/// Waits until its host has an object as it is wanted, unless told not to: `path` is the object's.
+pub async fn until_ready(client: &Client, flags: WaitFlags, path: &str, told: &str) -> Result<()> {
+    if flags.no_wait {
+        return Ok(());
+    }
+    tokio::select! {
+        ready = watch_detail(client, path, told) => ready,
+        _ = signal::ctrl_c() => {
+            Err(Interrupted { hint: format!("the work on the {told} goes on") }.into())
+        }
+    }
+}
+
+/// What is in the way may pass: it is an error once it has stood for a while.
+async fn watch_detail(client: &Client, path: &str, told: &str) -> Result<()> {
+    let mut progress = Progress::begin();
+    let headline = format!("waiting for the {told}");
+    progress.say(&headline, "");
+    let mut pause = LOOK_MS_FIRST;
+    let mut troubled: Option<Instant> = None;
+    loop {
+        let detail: Detail = view(&look(client, &format!("{path}/detail")).await?)?;
+        if detail.is_ready {
+            return Ok(());
+        }
+        let trouble = detail.trouble.unwrap_or_default();
+        troubled = if trouble.is_empty() { None } else { troubled.or_else(|| Some(Instant::now())) };
+        if troubled.is_some_and(|since| since.elapsed().as_secs() >= TROUBLE_SECONDS_MAX) {
+            progress.clear();
+            bail!("the {told} is not ready: {trouble}; it is tried again");
+        }
+        spin(&mut progress, &headline, &trouble, Duration::from_millis(pause)).await;
+        pause = (pause * 3 / 2).min(LOOK_MS_MAX);
     }
 }
 

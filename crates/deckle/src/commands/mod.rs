@@ -3,13 +3,17 @@
 pub mod admin;
 pub mod completions;
 pub mod doctor;
+pub mod firewall_rules;
 pub mod machine_events;
 pub mod machine_types;
 pub mod machines;
 pub mod os_templates;
 pub mod private_networks;
+mod protection;
+pub mod public_ips;
 pub mod serve;
 pub mod sessions;
+pub mod shared_drives;
 pub mod ssh_keys;
 pub mod startup_scripts;
 

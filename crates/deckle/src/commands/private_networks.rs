@@ -5,10 +5,11 @@ use clap::Subcommand;
 use deckle_api::ids::PrivateNetworkId;
 use deckle_api::private_networks::{
     CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkDeleted, PrivateNetworkOrder,
+    UpdatePrivateNetwork,
 };
 use deckle_api::regions::Region;
 
-use super::confirm;
+use super::{confirm, protection};
 use crate::Cli;
 use crate::lists::{Paging, one_of};
 use crate::output::Shown;
@@ -49,6 +50,24 @@ pub enum Verb {
         /// Its id
         id: PrivateNetworkId,
     },
+    /// Gives one another name
+    Update {
+        /// Its id
+        id: PrivateNetworkId,
+        /// Its name
+        #[arg(long)]
+        name: String,
+    },
+    /// Protects one against deletion
+    Protect {
+        /// Its id
+        id: PrivateNetworkId,
+    },
+    /// Takes that protection off
+    Unprotect {
+        /// Its id
+        id: PrivateNetworkId,
+    },
     /// Deletes one that nothing is in
     Delete {
         /// Its id
@@ -82,6 +101,12 @@ impl Verb {
                 cli.output.list::<PrivateNetwork>(&paging.fetch(&client, PATH, &filters).await?)
             }
             Self::Get { id } => cli.output.one::<PrivateNetwork>(&client.get(&format!("{PATH}/{id}")).await?),
+            Self::Update { id, name } => {
+                let update = UpdatePrivateNetwork { name: Some(name.clone()) };
+                cli.output.one::<PrivateNetwork>(&client.put(&format!("{PATH}/{id}"), &update).await?)
+            }
+            Self::Protect { id } => protection::set(cli, &format!("{PATH}/{id}"), true).await,
+            Self::Unprotect { id } => protection::set(cli, &format!("{PATH}/{id}"), false).await,
             Self::Delete { id, yes } => {
                 confirm(*yes, &format!("delete the private network {id}"))?;
                 cli.output.one::<PrivateNetworkDeleted>(&client.delete(&format!("{PATH}/{id}")).await?)

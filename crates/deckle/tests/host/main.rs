@@ -6,8 +6,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
+mod addresses;
 mod broken;
 mod debian;
+mod drives;
 mod guest;
 mod host;
 mod http;

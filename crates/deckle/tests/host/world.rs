@@ -114,6 +114,11 @@ impl World {
         self.server = Server::start(&self.start);
     }
 
+    /// The mark in the names of all that the installation has on the host.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
     pub fn installation(&self) -> Installation<'_> {
         Installation { tag: &self.tag, state: &self.start.state }
     }
@@ -164,6 +169,10 @@ impl World {
 
     pub fn post(&self, path: &str, body: &Value) -> Value {
         self.must("POST", path, body)
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Value {
+        self.must("PUT", path, body)
     }
 
     pub fn delete(&self, path: &str) -> Value {
@@ -251,6 +260,12 @@ impl World {
     pub fn end(mut self) {
         let orders: Vec<_> = self.machines().keys().map(|machine| self.remove(machine)).collect();
         orders.iter().for_each(|ordered| self.done(ordered));
+        for drive in self.get("/v1/shared-drives")["items"].as_array().unwrap() {
+            self.delete(&format!("/v1/shared-drives/{}", text(&drive["id"])));
+        }
+        for claimed in self.get("/v1/public-ips")["items"].as_array().unwrap() {
+            self.delete(&format!("/v1/public-ips/{}", text(&claimed["ip"])));
+        }
         for network in self.get("/v1/private-networks")["items"].as_array().unwrap() {
             self.delete(&format!("/v1/private-networks/{}", text(&network["id"])));
         }

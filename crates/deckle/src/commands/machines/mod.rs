@@ -4,6 +4,7 @@ mod console;
 mod create;
 mod list;
 mod ssh;
+mod update;
 mod view;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use clap::{Args, Subcommand};
 use deckle_api::ids::MachineId;
 use deckle_api::machines::Machine;
 
-use super::confirm;
+use super::{confirm, protection};
 use crate::Cli;
 use crate::waiting::{self, WaitFlags};
 
@@ -29,6 +30,8 @@ pub enum Verb {
         /// Its id
         id: MachineId,
     },
+    /// Changes its name, its network, its public address
+    Update(update::Update),
     /// Starts one
     Start(Switch),
     /// Shuts one down
@@ -42,6 +45,16 @@ pub enum Verb {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
+    },
+    /// Protects one against deletion
+    Protect {
+        /// Its id
+        id: MachineId,
+    },
+    /// Takes that protection off
+    Unprotect {
+        /// Its id
+        id: MachineId,
     },
     /// Logs in to one
     Ssh(ssh::Ssh),
@@ -66,6 +79,7 @@ impl Verb {
             Self::Create(create) => create.run(cli, &client).await,
             Self::List(list) => list.run(cli, &client).await,
             Self::Get { id } => cli.output.one::<Machine>(&client.get(&format!("{PATH}/{id}")).await?),
+            Self::Update(update) => update.run(cli, &client).await,
             Self::Start(switch) => switch.order(cli, "start").await,
             Self::Stop(switch) => switch.order(cli, "stop").await,
             Self::Restart(switch) => switch.order(cli, "restart").await,
@@ -73,6 +87,8 @@ impl Verb {
                 confirm(*yes, &format!("delete the machine {id}, its disk and its snapshots"))?;
                 waiting::finish(cli, &client, *wait, client.delete(&format!("{PATH}/{id}")).await?).await
             }
+            Self::Protect { id } => protection::set(cli, &format!("{PATH}/{id}"), true).await,
+            Self::Unprotect { id } => protection::set(cli, &format!("{PATH}/{id}"), false).await,
             Self::Ssh(ssh) => ssh.run(&client).await,
             Self::Console(console) => console.run(cli, &client).await,
         }

@@ -2,6 +2,7 @@
 
 mod machines;
 mod metrics;
+mod networks;
 mod nouns;
 mod operator;
 mod start;
