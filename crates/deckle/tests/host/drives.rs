@@ -141,7 +141,9 @@ fn a_copy_outlives_its_server(world: &World, network: &str, one: &Guest, two: &G
     thread::sleep(Duration::from_millis(1500));
     let killed = servers(world, network);
     assert!(!killed.is_empty(), "nothing shares the drives of {network}");
-    killed.iter().for_each(|pid| drop(kill(Pid::from_raw(*pid), Signal::SIGKILL)));
+    for pid in &killed {
+        kill(Pid::from_raw(*pid), Signal::SIGKILL).unwrap();
+    }
     wait("what shares the drives is back", BACK, || {
         servers(world, network).iter().any(|pid| !killed.contains(pid)).then_some(())
     });
