@@ -10,6 +10,7 @@ mod crowd;
 mod figures;
 mod floor;
 mod http;
+mod networks;
 mod options;
 mod reads;
 mod server;
@@ -35,6 +36,9 @@ pub fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()> {
     let mut report = Report::default();
     if options.wants("crowd") {
         crowd::measure(&deckle, &options, &mut report)?;
+    }
+    if options.wants("networks") {
+        networks::measure(&deckle, &mut report)?;
     }
     if options.wants("boot") {
         boot::measure(&deckle, &options, &mut report)?;

@@ -8,12 +8,13 @@ cargo xtask bench [OPTION…]
   --machines N   how many machines the crowd has [10000]
   --clients N    how many clients make and read them at the same time [16]
   --rounds N     how often a real machine is booted [5]
-  --only NAME    one part: `crowd` (pretended machines through the API) or
+  --only NAME    one part: `crowd` (pretended machines through the API),
+                 `networks` (many networks and addresses, the last beside the first) or
                  `boot` (a real machine against a bare QEMU)
   --json         the figures as JSON";
 
 /// The parts of a run.
-const PARTS: [&str; 2] = ["crowd", "boot"];
+const PARTS: [&str; 3] = ["crowd", "networks", "boot"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

@@ -24,11 +24,19 @@ pub struct Server {
 
 impl Server {
     pub fn start(deckle: &Path, engine: &'static str) -> Result<Self> {
+        Self::start_with(deckle, engine, "")
+    }
+
+    /// A server with settings of its own.
+    pub fn start_with(deckle: &Path, engine: &'static str, config: &str) -> Result<Self> {
         let state = tempfile::Builder::new().prefix("deckle-bench-").tempdir()?;
+        fs::write(state.path().join("bench.toml"), config)?;
         let log = File::create(state.path().join("serve.log"))?;
         let mut process = Command::new(deckle)
             .args(["serve", "--listen", "127.0.0.1:0", "--engine", engine, "--state"])
             .arg(state.path())
+            .arg("--config")
+            .arg(state.path().join("bench.toml"))
             .env_remove("DECKLE_CONFIG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
