@@ -15,8 +15,8 @@ use super::world::{ORDER, World, text};
 const BACK: Duration = Duration::from_secs(5);
 
 /// A drive, as its users know it.
-struct Drive {
-    id: String,
+pub struct Drive {
+    pub id: String,
     share: String,
     username: String,
     password: String,
@@ -33,14 +33,14 @@ impl Drive {
     }
 
     /// Makes a drive of 1 GB, and waits until its host has it.
-    fn make(world: &World, network: &str) -> Self {
+    pub fn make(world: &World, network: &str) -> Self {
         let wanted = json!({"name": "data", "size": 1, "region": "ny2", "networkId": network});
         let drive = Self::of(&world.post("/v1/shared-drives", &wanted));
         drive.ready(world);
         drive
     }
 
-    fn ready(&self, world: &World) {
+    pub fn ready(&self, world: &World) {
         let path = format!("/v1/shared-drives/{}/detail", self.id);
         wait("the drive is ready", ORDER, || {
             let detail = world.get(&path);
@@ -50,7 +50,7 @@ impl Drive {
     }
 
     /// What mounts it, as the guide says.
-    fn mount(&self, at: &str) -> String {
+    pub fn mount(&self, at: &str) -> String {
         let Self { share, username, password, .. } = self;
         let server = share.trim_start_matches('/').split('/').next().unwrap();
         format!(

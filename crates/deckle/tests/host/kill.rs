@@ -16,7 +16,7 @@ use super::world::{ORDER, Ordered, World, text, wanted};
 /// How many machines are ordered about at the same time.
 const MACHINES: usize = 3;
 /// The latest moment at which the server is killed after orders began, in milliseconds.
-const KILLED_MS_MAX: u64 = 4000;
+pub const KILLED_MS_MAX: u64 = 4000;
 
 /// A machine's place in the test: what was ordered of it.
 #[derive(Debug, Clone, Default)]
@@ -35,21 +35,21 @@ enum Order {
 }
 
 /// A generator of numbers (SplitMix64) with a known seed.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn coin(&mut self) -> bool {
+    pub fn coin(&mut self) -> bool {
         self.below(2) == 1
     }
 }
@@ -104,12 +104,12 @@ fn told(orders: &[Order]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-fn setting(name: &str) -> Option<u64> {
+pub fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
 /// What is the same for as long as nobody touches a guest.
-fn boot_of(guest: &Guest) -> String {
+pub fn boot_of(guest: &Guest) -> String {
     guest.run("cat /proc/sys/kernel/random/boot_id; test $(cut -d. -f1 /proc/uptime) -gt 0")
 }
 

@@ -14,6 +14,7 @@ mod guest;
 mod host;
 mod http;
 mod kill;
+mod kill_networks;
 mod networks;
 mod outside;
 mod reboot;
