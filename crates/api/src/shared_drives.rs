@@ -75,6 +75,7 @@ crate::list_query! {
         /// Only drives whose name contains this, in any case.
         name: String,
         /// Only drives of this region.
+        #[param(value_type = Option<String>)]
         region: Region,
     }
 }

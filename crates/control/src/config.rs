@@ -126,6 +126,10 @@ pub struct Limits {
     pub template_gib: u64,
     /// The largest disk, in GB.
     pub disk_gb: u64,
+    /// The largest shared drive, in GB.
+    pub drive_gb: u64,
+    /// How many firewall rules a network may have, and a machine.
+    pub firewall_rules: u64,
 }
 
 impl Default for Limits {
@@ -144,6 +148,8 @@ impl Default for Limits {
             idempotency_s: 24 * 3600,
             template_gib: 500,
             disk_gb: 16_000,
+            drive_gb: 16_000,
+            firewall_rules: 100,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod error;
+mod firewall_rules;
 pub mod http;
 mod idempotency;
 mod machine_events;
@@ -23,6 +24,7 @@ pub mod reconciler;
 mod regions;
 pub mod seal;
 mod sessions;
+mod shared_drives;
 mod ssh_keys;
 pub mod start;
 mod startup_scripts;
@@ -44,6 +46,8 @@ fn v1() -> OpenApiRouter<App> {
         .merge(machine_types::routes())
         .merge(os_templates::routes())
         .merge(private_networks::http::routes())
+        .merge(shared_drives::http::routes())
+        .merge(firewall_rules::http::routes())
         .merge(startup_scripts::routes())
         .merge(ssh_keys::routes())
 }

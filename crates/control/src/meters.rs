@@ -11,7 +11,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{machine_events, machines, private_networks};
+use crate::{machine_events, machines, private_networks, shared_drives};
 
 const REQUESTS: &str = "deckle_http_requests_total";
 /// How long requests took: a histogram for who shows it.
@@ -45,6 +45,8 @@ pub async fn look(app: &App) -> Result<()> {
     gauge!(UNSETTLED, "kind" => "machine").set(machines as f64);
     let networks = private_networks::service::count_unsettled(app).await?;
     gauge!(UNSETTLED, "kind" => "private network").set(networks as f64);
+    let drives = shared_drives::service::count_unsettled(app).await?;
+    gauge!(UNSETTLED, "kind" => "shared drive").set(drives as f64);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, PrivateNetworkId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId};
 use deckle_engine::Engine;
 use deckle_engine::specs::HostNetwork;
 use tokio::sync::{Notify, Semaphore};
@@ -21,13 +21,15 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{machines, meters, private_networks};
+use crate::{machines, meters, private_networks, shared_drives};
 
 /// An object with a life on a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// A private network.
     PrivateNetwork(PrivateNetworkId),
+    /// A shared drive.
+    SharedDrive(SharedDriveId),
     /// A machine.
     Machine(MachineId),
 }
@@ -37,6 +39,7 @@ impl Object {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::PrivateNetwork(_) => "private network",
+            Self::SharedDrive(_) => "shared drive",
             Self::Machine(_) => "machine",
         }
     }
@@ -46,6 +49,7 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PrivateNetwork(id) => id.fmt(f),
+            Self::SharedDrive(id) => id.fmt(f),
             Self::Machine(id) => id.fmt(f),
         }
     }
@@ -156,8 +160,9 @@ impl Wakes {
 /// Plans a visit to every object that has a life: at the start of a server.
 pub async fn begin(app: &App) -> Result<()> {
     let networks = private_networks::service::to_visit(app).await?.into_iter().map(Object::PrivateNetwork);
+    let drives = shared_drives::service::to_visit(app).await?.into_iter().map(Object::SharedDrive);
     let machines = machines::service::to_visit(app).await?.into_iter().map(Object::Machine);
-    for object in networks.chain(machines) {
+    for object in networks.chain(drives).chain(machines) {
         app.store.wakes().wake(object);
     }
     Ok(())
@@ -166,12 +171,27 @@ pub async fn begin(app: &App) -> Result<()> {
 /// Has what a host lost by itself visited at once, until it is dropped.
 async fn mind_losses(app: App, engine: Arc<dyn Engine>) {
     loop {
-        let lost = engine.next_loss().await;
-        tracing::warn!(network = %lost, "a server of a network has ended; it is started again");
-        app.store.wakes().wake(match lost {
-            HostNetwork::Private(id) => Object::PrivateNetwork(id),
-            HostNetwork::Own(id) => Object::Machine(id),
-        });
+        mind_loss(&app, engine.as_ref()).await;
+    }
+}
+
+/// Waits until a host has lost something by itself, and has it visited at once: a network, and the drives
+/// that were shared in it.
+pub async fn mind_loss(app: &App, engine: &dyn Engine) {
+    let lost = engine.next_loss().await;
+    tracing::warn!(network = %lost, "a server of a network has ended; it is started again");
+    let wakes = app.store.wakes();
+    let id = match lost {
+        HostNetwork::Own(id) => return wakes.wake(Object::Machine(id)),
+        HostNetwork::Private(id) => id,
+    };
+    wakes.wake(Object::PrivateNetwork(id.clone()));
+    match shared_drives::service::left_in(app.store.read(), &id).await {
+        Ok(drives) => drives.into_iter().for_each(|drive| wakes.wake(Object::SharedDrive(drive))),
+        // They are visited all the same, when drift is looked for.
+        Err(error) => {
+            tracing::error!(network.id = %id, error = crate::error::chain(&error), "its drives are not known")
+        }
     }
 }
 
@@ -235,6 +255,7 @@ async fn visit(app: &App, object: Object) {
     let mut turn = Turn { app, object: &object, next_ms: Some(app.config.limits.pause_s_max * 1000) };
     let outcome = match &object {
         Object::PrivateNetwork(id) => private_networks::lifecycle::visit(app, id).await,
+        Object::SharedDrive(id) => shared_drives::lifecycle::visit(app, id).await,
         Object::Machine(id) => machines::lifecycle::visit(app, id).await,
     };
     meters::visited(object.kind(), outcome.is_ok());

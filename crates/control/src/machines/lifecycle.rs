@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
 use crate::reconciler::Next;
 use crate::store::Text;
-use crate::{os_templates, private_networks};
+use crate::{firewall_rules, os_templates, private_networks};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
 pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
@@ -94,7 +94,16 @@ async fn look(app: &App, row: &Model) -> Result<Found> {
 async fn spec(app: &App, row: &Model) -> Result<NetworkSpec> {
     match &row.network_id {
         Some(id) => private_networks::service::spec_of(app.store.read(), &id.0).await,
-        None => Ok(NetworkSpec { network: row.host_network(), cidr: OWN_NETWORK, firewall: Vec::new() }),
+        None => {
+            let firewall = firewall_rules::service::of_machine(
+                app.store.read(),
+                &row.team_id.0,
+                &row.id.0,
+                row.private_ip(),
+            );
+            let firewall = firewall.await?;
+            Ok(NetworkSpec { network: row.host_network(), cidr: OWN_NETWORK, firewall })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod create;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
@@ -220,6 +221,22 @@ pub async fn console_log(
 pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<String>> {
     let machines = store::in_network(store, network).await?;
     Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
+}
+
+/// The machines that are in a network, each with its address there.
+pub async fn places_in_network(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+) -> Result<Vec<(MachineId, Ipv4Addr)>> {
+    let places = store::places_in_network(store, network).await?;
+    Ok(places.into_iter().map(|(id, ip)| (id, store::ip(ip))).collect())
+}
+
+/// Says that a machine's own network is to be something else on its host: it is visited.
+pub async fn unsettle(tx: &mut Tx, id: &MachineId) -> Result<()> {
+    store::unsettle(&**tx, id).await?;
+    tx.wake(Object::Machine(id.clone()));
+    Ok(())
 }
 
 /// The machines that each of some scripts is assigned to.

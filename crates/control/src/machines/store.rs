@@ -183,6 +183,26 @@ pub async fn addresses(store: &impl ConnectionTrait, network: &PrivateNetworkId)
     rows.order_by(Column::PrivateIp, Order::Asc).into_tuple().all(store).await
 }
 
+/// A network's machines, each with its address, the lowest first.
+pub async fn places_in_network(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+) -> Result<Vec<(MachineId, i64)>, DbErr> {
+    let rows = Entity::find().select_only().column(Column::Id).column(Column::PrivateIp);
+    let rows = rows.filter(Column::NetworkId.eq(network.as_str())).filter(Column::DtDeleted.is_null());
+    let rows: Vec<(Text<MachineId>, i64)> =
+        rows.order_by(Column::PrivateIp, Order::Asc).into_tuple().all(store).await?;
+    Ok(rows.into_iter().map(|(id, ip)| (id.0, ip)).collect())
+}
+
+/// Says that a machine is not as it is wanted.
+pub async fn unsettle(store: &impl ConnectionTrait, id: &MachineId) -> Result<(), DbErr> {
+    let unsettled = Entity::update_many().col_expr(Column::Settled, false.into());
+    let unsettled = unsettled.col_expr(Column::Orders, Expr::cust("orders + 1"));
+    let same = unsettled.filter(Column::Id.eq(id.as_str())).filter(Column::DtDeleted.is_null());
+    same.exec(store).await.map(drop)
+}
+
 /// Some scripts, each with a machine that it is assigned to.
 pub async fn with_scripts(
     store: &impl ConnectionTrait,

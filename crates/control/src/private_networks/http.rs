@@ -1,6 +1,7 @@
 //! The paths of private networks.
 
 use axum::extract::State;
+use deckle_api::details::Detail;
 use deckle_api::ids::PrivateNetworkId;
 use deckle_api::paging::Page;
 use deckle_api::private_networks::{
@@ -16,7 +17,7 @@ use crate::http::{Answer, Body, Caller, Ignored, Path, Query, show};
 
 /// The paths of private networks.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, delete)).routes(routes!(detail))
 }
 
 /// List private networks
@@ -67,4 +68,12 @@ async fn delete(
 ) -> Answer<PrivateNetworkDeleted> {
     service::delete(&app, &caller, &id).await?;
     show(PrivateNetworkDeleted { id })
+}
+
+/// Show how a private network fares on its host
+#[utoipa::path(get, path = "/private-networks/{id}/detail", operation_id = "privateNetworks-getDetail", tag = "Beyond the reference",
+    params(("id" = PrivateNetworkId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Detail), Failure))]
+async fn detail(State(app): State<App>, caller: Caller, Path(id): Path<PrivateNetworkId>) -> Answer<Detail> {
+    show(service::detail(&app, &caller, &id).await?)
 }

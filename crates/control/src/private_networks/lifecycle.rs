@@ -2,12 +2,14 @@
 
 use deckle_api::ids::PrivateNetworkId;
 use deckle_engine::seen::NetworkSeen;
+use deckle_engine::specs::NetworkSpec;
 
 use super::service;
 use super::store::{self, Intent, Model, Trouble};
 use crate::app::App;
 use crate::error::Result;
 use crate::reconciler::{Next, Object};
+use crate::shared_drives;
 
 /// How long a network that could not be made or removed is left alone, in milliseconds.
 const PAUSE_MS: i64 = 1000;
@@ -17,6 +19,8 @@ const PAUSE_MS: i64 = 1000;
 pub enum Step {
     /// Make it, or mend it.
     Ensure,
+    /// Wait until its deleted drives are gone from their host.
+    AwaitDrives,
     /// Remove what is left of it.
     Remove,
     /// Say that it is as it should be.
@@ -26,10 +30,11 @@ pub enum Step {
 }
 
 /// The whole policy, as a pure function: no clock, no database, no host.
-pub fn next(intent: Intent, seen: NetworkSeen) -> Step {
+pub fn next(intent: Intent, seen: NetworkSeen, has_drives: bool) -> Step {
     match (intent, seen) {
         (Intent::Present, NetworkSeen::Whole) => Step::Settle,
         (Intent::Present, NetworkSeen::Absent | NetworkSeen::Broken) => Step::Ensure,
+        (Intent::Gone, _) if has_drives => Step::AwaitDrives,
         (Intent::Gone, NetworkSeen::Absent) => Step::Forget,
         (Intent::Gone, NetworkSeen::Whole | NetworkSeen::Broken) => Step::Remove,
     }
@@ -59,11 +64,15 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
         Ok(seen) => seen,
         Err(error) => return Ok(Err(error)),
     };
-    let step = next(row.intent.0, seen);
+    let has_drives = row.intent.0 == Intent::Gone
+        && !shared_drives::service::left_in(app.store.read(), &row.id.0).await?.is_empty();
+    let step = next(row.intent.0, seen, has_drives);
     let acted = match step {
         Step::Ensure => engine.ensure_network(&spec).await,
         Step::Remove => engine.remove_network(&spec.network).await,
-        Step::Settle => return settle(app, row).await.map(Ok),
+        // The last of them wakes the network.
+        Step::AwaitDrives => return Ok(Ok(Next::In(app.config.limits.pause_s_max * 1000))),
+        Step::Settle => return settle(app, row, &spec).await.map(Ok),
         Step::Forget => return forget(app, row).await.map(Ok),
     };
     let object = Object::PrivateNetwork(row.id.0.clone());
@@ -76,10 +85,14 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
     }))
 }
 
-async fn settle(app: &App, row: &Model) -> Result<Next> {
+/// Says that the host has what is wanted, if that is still what was looked for.
+async fn settle(app: &App, row: &Model, looked_for: &NetworkSpec) -> Result<Next> {
     app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
     if !row.settled || row.trouble.is_some() {
         let tx = app.store.begin().await?;
+        if service::spec(&*tx, row).await? != *looked_for {
+            return Ok(Next::Now);
+        }
         store::settle(&*tx, row).await?;
         tx.commit().await?;
     }
@@ -92,4 +105,30 @@ async fn forget(app: &App, row: &Model) -> Result<Next> {
     app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
     tx.commit().await?;
     Ok(Next::Never)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_is_this_table() {
+        let mut rows = Vec::new();
+        for intent in [Intent::Present, Intent::Gone] {
+            for seen in [NetworkSeen::Absent, NetworkSeen::Broken, NetworkSeen::Whole] {
+                let steps = [false, true].map(|has_drives| format!("{:?}", next(intent, seen, has_drives)));
+                rows.push(format!("{intent:?}, {seen:?}: {}", steps.join(" / ")));
+            }
+        }
+        assert_eq!(
+            rows.join("\n"),
+            "\
+Present, Absent: Ensure / Ensure
+Present, Broken: Ensure / Ensure
+Present, Whole: Settle / Settle
+Gone, Absent: Forget / AwaitDrives
+Gone, Broken: Remove / AwaitDrives
+Gone, Whole: Remove / AwaitDrives"
+        );
+    }
 }

@@ -1,6 +1,9 @@
 //! The rules of private networks.
 
+use std::collections::BTreeMap;
+
 use deckle_api::Timestamp;
+use deckle_api::details::Detail;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
 use deckle_api::paging::Page;
 use deckle_api::private_networks::{
@@ -17,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
 use crate::reconciler::Object;
-use crate::store::Cursors;
-use crate::{machines, names, regions};
+use crate::store::{Cursors, Tx};
+use crate::{firewall_rules, machines, names, regions, shared_drives};
 
 /// A network's addresses in all are a /21: this many bits of them.
 const SLOT_BITS: u32 = 11;
@@ -87,9 +90,10 @@ pub async fn find(store: &impl ConnectionTrait, team: &TeamId, id: &PrivateNetwo
 }
 
 /// What a network is to be on its host.
-pub async fn spec(_: &impl ConnectionTrait, row: &Model) -> Result<NetworkSpec> {
+pub async fn spec(store: &impl ConnectionTrait, row: &Model) -> Result<NetworkSpec> {
     let network = HostNetwork::Private(row.id.0.clone());
-    Ok(NetworkSpec { network, cidr: row.cidr.0, firewall: Vec::new() })
+    let firewall = firewall_rules::service::of_network(store, &row.team_id.0, &row.id.0, row.cidr.0).await?;
+    Ok(NetworkSpec { network, cidr: row.cidr.0, firewall })
 }
 
 /// What the network with an id is to be on its host.
@@ -97,6 +101,31 @@ pub async fn spec_of(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Res
     let row = store::find(store, id).await?;
     let gone = || Error::ours(format!("find the network {id} of a machine"), "it has no row");
     spec(store, &row.ok_or_else(gone)?).await
+}
+
+/// The addresses in use of some networks.
+pub async fn cidrs(
+    store: &impl ConnectionTrait,
+    networks: &[PrivateNetworkId],
+) -> Result<BTreeMap<PrivateNetworkId, Ipv4Net>> {
+    Ok(store::cidrs(store, networks).await?.into_iter().collect())
+}
+
+/// Says that a network is to be something else on its host: it is visited.
+pub async fn unsettle(tx: &mut Tx, id: &PrivateNetworkId) -> Result<()> {
+    store::unsettle(&**tx, id).await?;
+    tx.wake(Object::PrivateNetwork(id.clone()));
+    Ok(())
+}
+
+/// How a network fares on its host.
+pub async fn detail(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<Detail> {
+    let row = find(app.store.read(), &caller.team, id).await?;
+    Ok(Detail {
+        is_ready: row.settled && row.trouble.is_none(),
+        dt_trouble: row.dt_trouble.filter(|_| row.trouble.is_some()).map(Into::into),
+        trouble: row.trouble,
+    })
 }
 
 /// What has kept a network from its host since a moment, if anything has.
@@ -116,17 +145,28 @@ pub async fn delete(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result
     caller.must_be_admin("delete private networks")?;
     let mut tx = app.store.begin().await?;
     let row = find(&*tx, &caller.team, id).await?;
-    let inside = machines::service::in_network(&*tx, id).await?;
-    if !inside.is_empty() {
-        let machines = inside.join(", ");
-        return Err(Error::Precondition(format!(
-            "{id} still has machines: {machines}; delete or move them first"
-        )));
-    }
+    let machines = machines::service::in_network(&*tx, id).await?;
+    let drives = shared_drives::service::in_network(&*tx, id).await?;
+    must_be_empty(id, &machines, &drives)?;
+    firewall_rules::service::forget_network(&*tx, &row.team_id.0, id).await?;
     store::aim_gone(&*tx, &row, app.clock.now()).await?;
     tx.wake(Object::PrivateNetwork(id.clone()));
     tx.commit().await?;
     Ok(())
+}
+
+/// What is in a network is named, with what can be done about it.
+fn must_be_empty(id: &PrivateNetworkId, machines: &[String], drives: &[String]) -> Result<()> {
+    let (machines, drives) = (machines.join(", "), drives.join(", "));
+    let told = match (machines.as_str(), drives.as_str()) {
+        ("", "") => return Ok(()),
+        (machines, "") => format!("machines: {machines}; delete or move them first"),
+        ("", drives) => format!("shared drives: {drives}; delete them first"),
+        (machines, drives) => format!(
+            "machines: {machines}, and shared drives: {drives}; delete or move the machines and delete the drives first"
+        ),
+    };
+    Err(Error::Precondition(format!("{id} still has {told}")))
 }
 
 /// The networks that the host has, or is to have or to lose.

@@ -90,6 +90,27 @@ pub async fn find(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result
     Entity::find_by_id(Text(id.clone())).one(store).await
 }
 
+/// Some networks, each with its addresses in use.
+pub async fn cidrs(
+    store: &impl ConnectionTrait,
+    networks: &[PrivateNetworkId],
+) -> Result<Vec<(PrivateNetworkId, Ipv4Net)>, DbErr> {
+    if networks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = networks.iter().map(PrivateNetworkId::as_str);
+    let rows = Entity::find().select_only().column(Column::Id).column(Column::Cidr);
+    let rows: Vec<(Text<PrivateNetworkId>, Text<Ipv4Net>)> =
+        rows.filter(Column::Id.is_in(ids)).into_tuple().all(store).await?;
+    Ok(rows.into_iter().map(|(id, cidr)| (id.0, cidr.0)).collect())
+}
+
+/// Says that a network is not as it is wanted.
+pub async fn unsettle(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<(), DbErr> {
+    let unsettled = Entity::update_many().col_expr(Column::Settled, false.into());
+    unsettled.filter(Column::Id.eq(id.as_str())).exec(store).await.map(drop)
+}
+
 /// The networks that are not forgotten.
 pub async fn to_visit(store: &impl ConnectionTrait) -> Result<Vec<PrivateNetworkId>, DbErr> {
     let ids = Entity::find().select_only().column(Column::Id).filter(Expr::cust("NOT forgotten"));

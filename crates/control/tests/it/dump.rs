@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use deckle_api::firewall_rules::FirewallRule;
 use deckle_api::machine_events::MachineEvent;
 use deckle_api::machines::Machine;
 use deckle_api::private_networks::PrivateNetwork;
+use deckle_api::shared_drives::SharedDrive;
 use serde_json::{Value, json};
 
 pub fn lines<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
@@ -77,6 +79,43 @@ pub fn network_line(network: PrivateNetwork) -> String {
     format!("{id} {name} {} {network}/{netmask}", region.0)
 }
 
+pub fn drive_line(drive: SharedDrive) -> String {
+    let SharedDrive {
+        id,
+        name,
+        region,
+        size,
+        mount_point,
+        username,
+        password,
+        network_id,
+        dt_created: _,
+        dt_deleted,
+    } = drive;
+    assert_eq!((dt_deleted, size % (1 << 30), password.len()), (None, 0, 32));
+    let size_gib = size >> 30;
+    format!("{id} {name} {} {size_gib} GiB in {network_id} at {mount_point} as {username}", region.0)
+}
+
+pub fn rule_line(rule: FirewallRule) -> String {
+    let FirewallRule {
+        id: _,
+        network_id,
+        machine_id,
+        direction,
+        protocol,
+        port_from,
+        port_to,
+        cidr,
+        description,
+        dt_created: _,
+    } = rule;
+    let of = network_id.map(|id| id.to_string()).or(machine_id.map(|id| id.to_string())).unwrap();
+    let ports = port_from.zip(port_to).map_or(String::new(), |(from, to)| format!(" {from}-{to}"));
+    let why = description.map_or(String::new(), |why| format!(": {why}"));
+    format!("{of} {direction:?} {protocol:?}{ports} {cidr}{why}")
+}
+
 pub fn event_line(event: MachineEvent) -> String {
     let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
         event;
@@ -100,9 +139,10 @@ pub fn numbered(text: &str) -> String {
             let tail = bare.strip_prefix(*prefix).unwrap_or_default();
             tail.len() == 8
                 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                && bare.bytes().any(|b| b.is_ascii_digit())
+                // Words of English begin like the other ids.
+                && (["ps", "sd", "fw"].contains(prefix) || bare.bytes().any(|b| b.is_ascii_digit()))
         };
-        match ["ps", "sc", "ev", "te", "n"].iter().find(|prefix| minted(prefix)) {
+        match ["ps", "sc", "ev", "te", "sd", "fw", "n"].iter().find(|prefix| minted(prefix)) {
             Some(prefix) => {
                 let count = counts.entry((*prefix).to_owned()).or_default();
                 let name = names.entry(bare.to_owned()).or_insert_with(|| {

@@ -13,11 +13,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use deckle_api::Timestamp;
 use deckle_api::admin::{ApiKey, Role, Team};
+use deckle_api::firewall_rules::FirewallRule;
 use deckle_api::ids::{MachineId, TemplateId};
 use deckle_api::machine_events::MachineEvent;
 use deckle_api::machines::Machine;
 use deckle_api::paging::Page;
 use deckle_api::private_networks::PrivateNetwork;
+use deckle_api::shared_drives::SharedDrive;
 use deckle_control::app::App;
 use deckle_control::catalogue::Catalogue;
 use deckle_control::clock::Clock;
@@ -32,7 +34,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::contract;
-use crate::dump::{event_line, lines, machine_line, network_line, numbered};
+use crate::dump::{drive_line, event_line, lines, machine_line, network_line, numbered, rule_line};
 use crate::hooked::Hooked;
 
 /// The template that every world has.
@@ -328,7 +330,8 @@ impl World {
     async fn unsettled(&self) -> i64 {
         let machines = "SELECT COUNT(*) AS n FROM machines WHERE NOT settled AND dt_deleted IS NULL";
         let networks = "SELECT COUNT(*) AS n FROM private_networks WHERE NOT settled";
-        self.number(machines).await + self.number(networks).await
+        let drives = "SELECT COUNT(*) AS n FROM shared_drives WHERE NOT settled";
+        self.number(machines).await + self.number(networks).await + self.number(drives).await
     }
 
     pub async fn number(&self, sql: &str) -> i64 {
@@ -346,6 +349,32 @@ impl World {
         self.app.store.read().execute_unprepared(sql).await.unwrap();
     }
 
+    /// Whether a text lies in the database as it is: in any row, or left over in a file.
+    pub async fn lies_in_clear(&self, text: &str) -> bool {
+        let contains = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        let Some(schema) = &self.database.schema else {
+            let path = self.database.url.strip_prefix("sqlite:").unwrap();
+            let files = [path.to_owned(), format!("{path}-wal")];
+            return files.iter().any(|file| contains(&std::fs::read(file).unwrap()));
+        };
+        let tables = format!("SELECT tablename AS text FROM pg_tables WHERE schemaname = '{schema}'");
+        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for table in self.texts(&tables).await {
+            let rows = self.texts(&format!("SELECT \"{table}\"::text AS text FROM \"{table}\"")).await;
+            if rows.iter().any(|row| contains(row.as_bytes()) || row.contains(&hex)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn texts(&self, sql: &str) -> Vec<String> {
+        let store = self.app.store.read();
+        let statement = Statement::from_string(store.get_database_backend(), sql);
+        let rows = store.query_all_raw(statement).await.unwrap();
+        rows.iter().map(|row| row.try_get("", "text").unwrap()).collect()
+    }
+
     /// The whole world as text: what clients see, what only the rows say, and the host.
     pub async fn dump(&self) -> String {
         let mut text = String::new();
@@ -353,6 +382,14 @@ impl World {
         writeln!(text, "machines:{}", lines(machines.items, machine_line)).unwrap();
         let networks: Page<PrivateNetwork> = self.list("private-networks").await;
         writeln!(text, "networks:{}", lines(networks.items, network_line)).unwrap();
+        let drives: Page<SharedDrive> = self.list("shared-drives").await;
+        if !drives.items.is_empty() {
+            writeln!(text, "shared drives:{}", lines(drives.items, drive_line)).unwrap();
+        }
+        let rules: Page<FirewallRule> = self.list("firewall-rules").await;
+        if !rules.items.is_empty() {
+            writeln!(text, "firewall rules:{}", lines(rules.items, rule_line)).unwrap();
+        }
         let events: Page<MachineEvent> = self.list("machine-events").await;
         writeln!(text, "events:{}", lines(events.items, event_line)).unwrap();
         let placed = self.number("SELECT COUNT(*) AS n FROM machines WHERE placed").await;

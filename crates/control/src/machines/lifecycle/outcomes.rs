@@ -11,6 +11,7 @@ use super::super::store::{self, Model};
 use super::Visit;
 use crate::app::App;
 use crate::error::Result;
+use crate::firewall_rules;
 use crate::machine_events::{self, End};
 use crate::reconciler::{Next, Object};
 use crate::store::{Text, Tx};
@@ -93,6 +94,8 @@ impl Visit<'_> {
             return Ok(Ok(Next::Now));
         }
         store::drop_public_ip(&*tx, &row.id.0).await?;
+        let network = row.network_id.as_ref().map(|network| &network.0);
+        firewall_rules::service::forget_machine(&mut tx, &row.team_id.0, &row.id.0, network).await?;
         if let Some(heir) = self.heir_of_its_name(&tx).await? {
             store::rename(&*tx, &heir).await?;
             tx.wake(Object::Machine(heir));

@@ -42,7 +42,7 @@ CREATE TABLE shared_drives (
     intent TEXT NOT NULL CHECK (intent IN ('present', 'gone')),
     settled BOOLEAN NOT NULL,
     orders BIGINT NOT NULL,               -- what a visit found counts only if there was none since
-    made BOOLEAN NOT NULL,                -- what holds users' bytes is made once
+    made_gib BIGINT NOT NULL,             -- how large its host's image is known to be; 0 until it is made
     trouble TEXT,                         -- why its last visit failed, until one succeeds
     trouble_lasts BOOLEAN NOT NULL,       -- whether trying again is of no use
     dt_trouble BIGINT,
@@ -55,6 +55,7 @@ CREATE INDEX shared_drives_by_name ON shared_drives (team_id, name, id) WHERE dt
 CREATE INDEX shared_drives_by_region ON shared_drives (team_id, region, dt_created, id) WHERE dt_deleted IS NULL;
 CREATE INDEX shared_drives_by_network ON shared_drives (network_id, id) WHERE NOT forgotten;
 CREATE INDEX shared_drives_to_visit ON shared_drives (id) WHERE NOT forgotten;
+CREATE INDEX shared_drives_to_make ON shared_drives (id) WHERE intent = 'present' AND size_gib > made_gib;
 
 CREATE TABLE firewall_rules (
     id TEXT NOT NULL PRIMARY KEY,
@@ -71,8 +72,8 @@ CREATE TABLE firewall_rules (
     CHECK ((network_id IS NULL) <> (machine_id IS NULL))
 );
 CREATE INDEX firewall_rules_by_created ON firewall_rules (team_id, dt_created, id);
-CREATE INDEX firewall_rules_by_network ON firewall_rules (network_id, dt_created, id) WHERE network_id IS NOT NULL;
-CREATE INDEX firewall_rules_by_machine ON firewall_rules (machine_id, dt_created, id) WHERE machine_id IS NOT NULL;
+CREATE INDEX firewall_rules_by_network ON firewall_rules (team_id, network_id, dt_created, id) WHERE network_id IS NOT NULL;
+CREATE INDEX firewall_rules_by_machine ON firewall_rules (team_id, machine_id, dt_created, id) WHERE machine_id IS NOT NULL;
 
 -- What a team may have at most. What is not listed has no limit.
 CREATE TABLE quotas (

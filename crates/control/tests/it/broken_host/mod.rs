@@ -2,6 +2,7 @@
 
 mod faults;
 mod killed;
+mod more;
 mod orders;
 mod races;
 mod sweep;

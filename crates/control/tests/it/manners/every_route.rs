@@ -32,21 +32,36 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
     world.settle().await;
     let mut ids =
         vec![("machines", text(&ordered["data"]["id"])), ("machine-events", text(&ordered["event"]["id"]))];
-    for (noun, body) in posts() {
-        if noun != "machines" {
-            ids.push((noun, text(&world.ok(&format!("POST /v1/{noun}"), body).await["id"])));
-        }
+    for noun in NOUNS.into_iter().filter(|noun| *noun != "machines") {
+        let body = body_of(&format!("POST /v1/{noun}"), &ids);
+        ids.push((noun, text(&world.ok(&format!("POST /v1/{noun}"), body).await["id"])));
     }
     world.settle().await;
     ids
 }
 
-/// A body for every POST.
-fn posts() -> Vec<(&'static str, Value)> {
+/// What can be made by a POST of its own, each after what it needs.
+const NOUNS: [&str; 6] =
+    ["machines", "private-networks", "shared-drives", "firewall-rules", "startup-scripts", "ssh-keys"];
+
+/// A body for an operation that needs one.
+fn body_of(line: &str, ids: &[(&'static str, String)]) -> Value {
+    let path = line.strip_prefix("POST /v1/");
+    let body = posts(ids).into_iter().find(|(known, _)| path == Some(*known));
+    body.map_or(Value::Null, |(_, body)| body)
+}
+
+/// A body for every POST, by its path.
+fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
+    let network = ids.iter().find(|(noun, _)| *noun == "private-networks").map_or("n1", |(_, id)| id);
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBsUtGkq9MTIqFDcJFYVf0cZXJ3mlZ8hVvzXqrF0vYl5 me@here";
     vec![
         ("machines", machine(json!({}))),
         ("private-networks", json!({"name": "lab", "region": "ny2"})),
+        ("shared-drives", json!({"name": "data", "size": 1, "region": "ny2", "networkId": network})),
+        ("shared-drives/{id}/resize", json!({"size": 2})),
+        ("shared-drives/{id}/rotate-password", json!({})),
+        ("firewall-rules", json!({"networkId": network, "direction": "inbound"})),
         ("startup-scripts", json!({"name": "setup", "script": "true"})),
         ("ssh-keys", json!({"name": "laptop", "publicKey": key})),
     ]
@@ -88,8 +103,9 @@ async fn another_team_finds_nothing() {
     for line in operations() {
         let path = with_id(&line, &ids);
         if path != line {
-            let message = told(&world.call_as(&key, &path, Value::Null).await, 404, "NOT_FOUND");
-            let unknown = world.call_as(&key, &with_id(&line, &unknown()), Value::Null).await;
+            let body = body_of(&line, &ids);
+            let message = told(&world.call_as(&key, &path, body.clone()).await, 404, "NOT_FOUND");
+            let unknown = world.call_as(&key, &with_id(&line, &unknown()), body).await;
             let (_, id) = path.split_at(path.rfind("/v1").unwrap());
             let id = id.split('/').nth(3).unwrap();
             let same = message.replace(id, "ID");
@@ -110,6 +126,8 @@ fn unknown() -> Vec<(&'static str, String)> {
         ("machines", "ps1"),
         ("machine-events", "ev1"),
         ("private-networks", "n1"),
+        ("shared-drives", "sd1"),
+        ("firewall-rules", "fw1"),
         ("startup-scripts", "sc1"),
         ("ssh-keys", "sk1"),
     ]
@@ -123,6 +141,8 @@ fn unknown_of(line: &str) -> &'static str {
         "machines" => "ps1",
         "machine-events" => "ev1",
         "private-networks" => "n1",
+        "shared-drives" => "sd1",
+        "firewall-rules" => "fw1",
         "startup-scripts" => "sc1",
         _ => "sk1",
     }
@@ -135,10 +155,8 @@ async fn a_member_reads_and_does_not_write() {
     let member = world.new_member("member@example.com", Role::Member).await;
     let before = world.dump().await;
     for line in operations() {
-        let noun = line.split('/').nth(2).unwrap();
-        let body = posts().into_iter().find(|(known, _)| *known == noun && line.starts_with("POST"));
         let path = with_id(&line, &ids);
-        let reply = world.call_as(&member, &path, body.map_or(Value::Null, |(_, body)| body)).await;
+        let reply = world.call_as(&member, &path, body_of(&line, &ids)).await;
         match line.starts_with("GET") {
             true if line.contains("machine-availability") => assert_eq!(reply.status, 400, "{line}"),
             true => assert_eq!(reply.status, 200, "{line}: {}", reply.body),
@@ -156,7 +174,7 @@ async fn a_member_reads_and_does_not_write() {
 async fn scopes_are_enforced_on_every_operation() {
     let world = World::new().await;
     filled(&world).await;
-    let network = ["private-networks"];
+    let network = ["private-networks", "shared-drives", "firewall-rules"];
     let vm = [
         "machines",
         "machine-events",
@@ -193,17 +211,23 @@ async fn scopes_are_enforced_on_every_operation() {
 async fn every_post_can_be_sent_again() {
     let world = World::new().await;
     let documented: BTreeSet<_> = operations().into_iter().filter(|line| line.starts_with("POST")).collect();
-    let known: BTreeSet<_> = posts().into_iter().map(|(noun, _)| format!("POST /v1/{noun}")).collect();
-    assert_eq!(documented, known, "a POST without a body here");
-    for (noun, body) in posts() {
+    let known: Vec<_> = posts(&[]).into_iter().map(|(path, _)| path).collect();
+    let lines: BTreeSet<_> = known.iter().map(|path| format!("POST /v1/{path}")).collect();
+    assert_eq!(documented, lines, "a POST without a body here");
+    let mut ids = Vec::new();
+    for path in known {
+        let (line, body) = (format!("POST /v1/{path}"), body_of(&format!("POST /v1/{path}"), &ids));
+        let line = with_id(&line, &ids);
         let headers =
             [("authorization", format!("Bearer {}", world.key)), ("idempotency-key", "once".to_owned())];
-        let first = world.send(&format!("POST /v1/{noun}"), &headers, body.to_string()).await;
-        assert_eq!(first.status, 200, "{noun}: {}", first.body);
-        let again = world.send(&format!("POST /v1/{noun}"), &headers, body.to_string()).await;
-        assert_eq!((again.status, &again.body), (200, &first.body), "{noun}");
+        let first = world.send(&line, &headers, body.to_string()).await;
+        assert_eq!(first.status, 200, "{line}: {}", first.body);
+        let again = world.send(&line, &headers, body.to_string()).await;
+        assert_eq!((again.status, &again.body), (200, &first.body), "{line}");
         assert_eq!(again.headers["content-type"], "application/json");
+        let noun = path.split('/').next().unwrap();
         let list = world.ok(&format!("GET /v1/{noun}"), Value::Null).await;
-        assert_eq!(list["items"].as_array().unwrap().len(), 1, "{noun}");
+        assert_eq!(list["items"].as_array().unwrap().len(), 1, "{line}");
+        ids.extend(first.body["id"].as_str().map(|id| (noun, id.to_owned())));
     }
 }
