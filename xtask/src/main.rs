@@ -22,7 +22,7 @@ cargo xtask TASK
   ci                 formatting, clippy, tidy and openapi --check: what every change must pass before
                      its tests run
   host-test          the tests on this host: root, real machines, real networks
-  openapi [--check]  writes openapi/v1.json from the code; --check only says whether it is right
+  openapi [--check]  writes openapi/*.json from the code; --check only says whether they are right
   tidy               the rules of the house style that a program can check";
 
 fn main() -> ExitCode {

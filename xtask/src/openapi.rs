@@ -25,7 +25,10 @@ pub fn run(root: &Path, act: Act) -> Result<()> {
     if !output.status.success() {
         print!("{said}");
     }
-    ensure!(output.status.success(), "openapi/v1.json is not what the code generates, or {TEST} did not run");
+    ensure!(
+        output.status.success(),
+        "the files in openapi are not what the code generates, or {TEST} did not run"
+    );
     // A filter that fits no test is no failure to cargo.
     ensure!(said.contains("1 passed"), "there is no test {TEST}");
     Ok(())

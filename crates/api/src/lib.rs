@@ -9,6 +9,7 @@ pub mod details;
 pub mod errors;
 mod fields;
 pub mod firewall_rules;
+pub mod hostup;
 pub mod ids;
 pub mod machine_events;
 pub mod machine_types;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
-use crate::ids::{TeamId, UserId};
+use crate::ids::{SessionId, TeamId, UserId};
 
 /// The user and the team of a key.
 #[wire]
@@ -160,4 +160,25 @@ pub struct AccountStanding {
 pub enum Health {
     /// It answers.
     Healthy,
+}
+
+/// What a dashboard session is made with: nothing.
+#[wire(strict)]
+pub struct CreateDashboardSession {}
+
+/// A session of a dashboard: a cookie that stands for an API key for some hours.
+#[wire]
+pub struct DashboardSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it was made.
+    pub dt_created: Timestamp,
+    /// When it ends.
+    pub dt_expires: Timestamp,
+}
+
+crate::list_query! {
+    /// The live dashboard sessions of a key.
+    ListDashboardSessions by DashboardSessionOrder { DtCreated = "dtCreated" }
+    where {}
 }

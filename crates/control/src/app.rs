@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::idempotency::Running;
 use crate::patience::Patience;
+use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::Store;
 
@@ -35,6 +36,8 @@ pub struct Parts {
     pub regions: BTreeMap<String, Arc<dyn Engine>>,
     /// What was done on hosts in vain.
     pub patience: Patience,
+    /// How many requests each key may still make.
+    pub rates: Rates,
     /// The requests with an idempotency key that are under way.
     pub running: Running,
 }

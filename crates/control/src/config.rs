@@ -73,6 +73,15 @@ impl Config {
         if self.private_pool.prefix_len() > 21 {
             wrong.insert("private_pool", format!("{} has no room for a /21", self.private_pool));
         }
+        let Limits { requests_s, requests_burst, .. } = self.limits;
+        if requests_s.is_some_and(|rate| rate > Limits::REQUESTS_S_MAX) {
+            let most = Limits::REQUESTS_S_MAX;
+            wrong.insert("limits.requests_s", format!("expected at most {most}, or 0 for any number"));
+        }
+        if requests_burst == 0 {
+            let cure = "expected at least 1; requests_s = 0 is what switches the limit off";
+            wrong.insert("limits.requests_burst", cure.to_owned());
+        }
         wrong
     }
 }
@@ -122,6 +131,11 @@ pub struct Limits {
     pub operator_s: u64,
     /// How long the answer to an idempotency key is kept, in seconds.
     pub idempotency_s: i64,
+    /// How many requests a key may make in a second; 0 is any number. Left out: 500, and any number on the
+    /// emulator.
+    pub requests_s: Option<u32>,
+    /// How many requests a key may make at once when it has rested.
+    pub requests_burst: u32,
     /// The largest virtual size of a template, in GiB.
     pub template_gib: u64,
     /// The largest disk, in GB.
@@ -130,6 +144,13 @@ pub struct Limits {
     pub drive_gb: u64,
     /// How many firewall rules a network may have, and a machine.
     pub firewall_rules: u64,
+}
+
+impl Limits {
+    /// How many requests a key may make in a second where nothing is said.
+    pub const REQUESTS_S: u32 = 500;
+    /// The most requests a second that can be told apart from no limit.
+    const REQUESTS_S_MAX: u32 = 1_000_000;
 }
 
 impl Default for Limits {
@@ -146,6 +167,8 @@ impl Default for Limits {
             request_s: 60,
             operator_s: 4 * 3600,
             idempotency_s: 24 * 3600,
+            requests_s: None,
+            requests_burst: 1_000,
             template_gib: 500,
             disk_gb: 16_000,
             drive_gb: 16_000,
@@ -166,6 +189,15 @@ mod tests {
         assert!(Config::read("metrics = '127.0.0.1:8485'").unwrap().metrics.is_some());
         assert!(Config::read("metrics = '8485'").unwrap_err().to_string().contains("metrics"));
         assert_eq!(Config::read("[limits]\nready_s = 5").unwrap().limits.ready_s, 5);
+    }
+
+    #[test]
+    fn rates_that_make_no_sense_are_named() {
+        let wrong = |text: &str| Config::read(text).unwrap().contradictions().into_keys().collect::<Vec<_>>();
+        assert_eq!(wrong("[limits]\nrequests_s = 0"), [""; 0]);
+        assert_eq!(wrong("[limits]\nrequests_burst = 0"), ["limits.requests_burst"]);
+        assert_eq!(wrong("[limits]\nrequests_s = 2000000"), ["limits.requests_s"]);
+        assert!(Config::read("[limits]\nrequests_s = -1").is_err());
     }
 
     #[test]

@@ -57,6 +57,14 @@ pub enum Error {
         /// How long it may take.
         limit_s: u64,
     },
+    /// More requests than the key may make.
+    #[error("the key may make {requests_s} requests a second; try again in {retry_s} s")]
+    TooMany {
+        /// How many it may make in a second.
+        requests_s: u32,
+        /// After how many seconds it may try again.
+        retry_s: u64,
+    },
     /// A fault of the server.
     #[error("{act}")]
     Ours {
@@ -106,6 +114,7 @@ impl Error {
             Self::Precondition(_) => ErrorCode::PreconditionFailed,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::TooLong { .. } => ErrorCode::Timeout,
+            Self::TooMany { .. } => ErrorCode::TooManyRequests,
             Self::Ours { .. } => ErrorCode::InternalServerError,
         }
     }

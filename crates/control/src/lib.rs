@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 mod firewall_rules;
+mod hostup;
 pub mod http;
 mod idempotency;
 mod machine_events;
@@ -20,6 +21,7 @@ mod names;
 mod os_templates;
 mod patience;
 mod private_networks;
+pub mod rates;
 pub mod reconciler;
 mod regions;
 pub mod seal;
@@ -52,6 +54,16 @@ fn v1() -> OpenApiRouter<App> {
         .merge(ssh_keys::routes())
 }
 
+/// The table of contents of the v2 API, the second dialect.
+fn v2() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(http::openapi::second_head()).merge(hostup::http::routes())
+}
+
+/// The description of the v2 API.
+pub fn openapi_v2() -> serde_json::Value {
+    http::openapi::document(v2().get_openapi())
+}
+
 /// The description of the v1 API.
 pub fn openapi_v1() -> serde_json::Value {
     http::openapi::document(v1().get_openapi())
@@ -62,12 +74,15 @@ pub fn router(app: App) -> Router {
     let (routes, api) = v1().split_for_parts();
     let document = http::openapi::document(&api);
     let routes = routes.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
+    let (second, api) = v2().split_for_parts();
+    let document = http::openapi::document(&api);
+    let second = second.route("/openapi.json", get(move || std::future::ready(Json(document.clone()))));
     let limit_s = app.config.limits.request_s;
-    http::shell(Router::new().nest("/v1", routes), app, limit_s)
+    http::shell(Router::new().nest("/v1", routes).nest("/api/v2", second), app, http::Door::Api, limit_s)
 }
 
 /// All that the operator's socket serves.
 pub fn admin_router(app: App) -> Router {
     let limit_s = app.config.limits.operator_s;
-    http::shell(admin::routes(), app, limit_s)
+    http::shell(admin::routes(), app, http::Door::Operator, limit_s)
 }

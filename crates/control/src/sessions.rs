@@ -1,4 +1,11 @@
-//! Sessions: who a key belongs to; and what clients ask before anything else.
+//! Sessions: who a key belongs to; and what clients ask before anything else. And the sessions of
+//! dashboards: cookies that stand for a key for some hours, in the second dialect only.
+//!
+//! **Invariant**: a cookie can do what its key can, no more and no longer.
+
+mod http;
+pub mod service;
+mod store;
 
 use axum::extract::State;
 use deckle_api::admin::Role;
@@ -15,12 +22,23 @@ use crate::http::openapi::Failure;
 use crate::http::{Answer, Caller, show};
 use crate::teams;
 
+/// The name of a dashboard's cookie.
+pub const COOKIE: &str = "hostup_session";
+/// How long a dashboard's session lasts, in seconds.
+const LASTS_S: i64 = 12 * 3600;
+/// How many live sessions a key may have.
+const SESSIONS_MAX: u64 = 100;
+
 /// What `maxMachines` shows where there is no quota.
 const NO_QUOTA: u32 = 1_000_000;
 
 /// The paths of sessions.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(session)).routes(routes!(health)).routes(routes!(account_standing))
+    OpenApiRouter::new()
+        .routes(routes!(session))
+        .routes(routes!(health))
+        .routes(routes!(account_standing))
+        .merge(http::routes())
 }
 
 /// Get the session of the key

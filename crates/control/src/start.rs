@@ -13,6 +13,7 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::{Location, Store};
 use crate::{os_templates, reconciler, teams};
@@ -57,6 +58,7 @@ pub async fn start(start: Start) -> Result<App> {
     store.prove(&start.sealer).await?;
     let host = |code: &String| (code.clone(), start.engine.clone());
     let regions: BTreeMap<_, _> = start.config.regions.iter().map(host).collect();
+    let rates = Rates::of(&start.config.limits, start.clock.clone());
     let app = App::new(Parts {
         config: start.config,
         store,
@@ -65,6 +67,7 @@ pub async fn start(start: Start) -> Result<App> {
         catalogue: start.catalogue,
         regions,
         patience: crate::patience::Patience::default(),
+        rates,
         running: crate::idempotency::Running::default(),
     });
     os_templates::service::clear_left(&app).await?;

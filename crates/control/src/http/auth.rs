@@ -1,16 +1,17 @@
 //! Who calls: the key of a request, its team, its user, and what it may do.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use deckle_api::admin::Role;
 use deckle_api::ids::{ApiKeyId, TeamId, UserId};
 
+use super::problems::is_second;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::idempotency::Once;
-use crate::teams;
+use crate::{sessions, teams};
 
 /// The caller of a request.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ impl Caller {
             | "ssh-keys" => "vm",
             // What the official client asks before anything else, whatever the key is for.
             "billing" => return Ok(()),
+            // A session can do what its key can, and no more.
+            "sessions" => return Ok(()),
             _ => "all",
         };
         let needed = [format!("{verb}:all"), format!("{verb}:{area}")];
@@ -64,14 +67,29 @@ impl Caller {
     }
 }
 
-/// The caller that a request's key belongs to, if it has a valid one.
-pub(super) async fn caller_of(app: &App, headers: &HeaderMap) -> Result<Option<Caller>> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// The caller that a request's key belongs to, if it has a valid one. Where there is no header for a key, a
+/// dashboard's cookie counts on the paths that take one.
+pub(super) async fn caller_of(app: &App, path: &str, headers: &HeaderMap) -> Result<Option<Caller>> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        let cookie = cookie(headers).filter(|_| is_second(path));
+        return match cookie {
+            Some(cookie) => sessions::service::caller(app, cookie).await,
+            None => Ok(None),
+        };
+    };
+    let header = header.to_str().unwrap_or_default();
     let Some((scheme, key)) = header.split_once(' ') else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
     teams::service::caller(app, key.trim()).await
+}
+
+/// The value of a dashboard's cookie.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == sessions::COOKIE).map(|(_, value)| value.trim())
 }
 
 impl FromRequestParts<App> for Caller {

@@ -1,17 +1,19 @@
 //! Manners: what every request and every answer has in common, whatever the noun.
 //!
-//! **Invariant**: nothing leaves that is not JSON of the contract: an error of any layer is exactly
-//! `{code, message}`.
+//! **Invariant**: nothing leaves that is not JSON of a contract: an error of any layer is exactly
+//! `{code, message}`, and a problem document on the paths of the second dialect.
 
 pub mod auth;
 mod errors;
 mod extract;
 pub mod openapi;
+mod problems;
 mod shell;
 
 pub use auth::Caller;
 pub use extract::{Body, Ignored, Pair, Path, Query};
-pub use shell::shell;
+pub use problems::Refusal;
+pub use shell::{Door, shell};
 
 use serde::Serialize;
 

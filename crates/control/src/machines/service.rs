@@ -5,6 +5,7 @@ mod create;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use deckle_api::Timestamp;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
 use deckle_api::machine_events::MachineEventName;
@@ -28,6 +29,19 @@ use crate::store::{Cursors, Tx};
 
 /// An event, and the machine that it is about.
 pub type Ordered = (EventRow, Model);
+
+/// A machine as its network sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Its id.
+    pub id: MachineId,
+    /// Its name.
+    pub name: String,
+    /// Its address in the network.
+    pub private_ip: Ipv4Addr,
+    /// When it was created.
+    pub dt_created: Timestamp,
+}
 
 /// The most of a serial log that one answer carries, in bytes.
 const CONSOLE_BYTES_MAX: u64 = 1 << 20;
@@ -237,6 +251,24 @@ pub async fn unsettle(tx: &mut Tx, id: &MachineId) -> Result<()> {
     store::unsettle(&**tx, id).await?;
     tx.wake(Object::Machine(id.clone()));
     Ok(())
+}
+
+/// The machines that are in a network, and those on their way into it, the lowest address there first.
+pub async fn attached_to(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<Vec<Attached>> {
+    let mut attached: Vec<_> = store::attached_to(store, id)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let arriving = row.network_id.as_ref().is_none_or(|network| network.0 != *id);
+            let private_ip = match row.moving_ip.filter(|_| arriving) {
+                Some(there) => store::ip(there),
+                None => row.private_ip(),
+            };
+            Attached { id: row.id.0, name: row.name, private_ip, dt_created: row.dt_created.into() }
+        })
+        .collect();
+    attached.sort_by_key(|machine| machine.private_ip);
+    Ok(attached)
 }
 
 /// The machines that each of some scripts is assigned to.

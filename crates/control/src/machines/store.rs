@@ -157,6 +157,19 @@ pub async fn in_network(
     rows.order_by(Column::PrivateIp, Order::Asc).all(store).await
 }
 
+/// A network's machines, and those that are to move into it.
+pub async fn attached_to(
+    store: &impl ConnectionTrait,
+    network: &PrivateNetworkId,
+) -> Result<Vec<Model>, DbErr> {
+    let arriving =
+        Entity::find().filter(Column::MovingTo.eq(network.as_str())).filter(Column::MovingTo.is_not_null());
+    let mut rows = in_network(store, network).await?;
+    let arriving = arriving.filter(Column::DtDeleted.is_null()).all(store).await?;
+    rows.extend(arriving.into_iter().filter(|row| row.network_id != row.moving_to));
+    Ok(rows)
+}
+
 /// The machine that had a name first, of those in a network that have it.
 pub async fn oldest_of_name(
     store: &impl ConnectionTrait,

@@ -15,4 +15,4 @@ pub mod lifecycle;
 pub mod service;
 mod store;
 
-pub use store::Model as NetworkRow;
+pub use store::{Intent as NetworkIntent, Model as NetworkRow, Seen as NetworkSeen};

@@ -1,11 +1,15 @@
 //! The rules of private networks.
 
+mod ranges;
+
+pub use ranges::checked as checked_range;
+
 use std::collections::BTreeMap;
 
 use deckle_api::Timestamp;
 use deckle_api::details::Detail;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
-use deckle_api::paging::Page;
+use deckle_api::paging::{Limit, Page};
 use deckle_api::private_networks::{
     CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkOrder,
 };
@@ -14,17 +18,25 @@ use deckle_engine::specs::{HostNetwork, NetworkSpec};
 use ipnet::Ipv4Net;
 use sea_orm::ConnectionTrait;
 
-use super::store::{self, Model, Trouble};
+use super::store::{self, Model, Seen, Trouble};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
 use crate::reconciler::Object;
-use crate::store::{Cursors, Tx};
+use crate::store::{Cursors, Position, Rows, Tx};
 use crate::{firewall_rules, machines, names, regions, shared_drives};
 
-/// A network's addresses in all are a /21: this many bits of them.
-const SLOT_BITS: u32 = 11;
+/// What both dialects say of a network to make.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// The code of its region.
+    pub region: String,
+    /// The /21 that it is to own, rather than one of the pool.
+    pub range: Option<Ipv4Net>,
+}
 
 /// The page of a team's networks that a query asks for.
 pub async fn list(app: &App, caller: &Caller, query: ListPrivateNetworks) -> Result<Page<PrivateNetwork>> {
@@ -54,28 +66,50 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreatePrivateNetwork) ->
         let message = "migrateMachines: moving machines into a network is not built yet; leave it out";
         return Err(Error::Precondition(message.to_owned()));
     }
-    let id = PrivateNetworkId::mint(app.clock.random());
     let mut tx = app.store.begin().await?;
-    let slots = i64::try_from(app.config.network_slots()).unwrap_or(i64::MAX);
-    let slot = store::take_slot(&*tx, &id, slots).await?.ok_or_else(|| pool_is_full(app, slots))?;
-    let row = store::insert(&*tx, &id, &caller.team, name, region, cidr(app, slot), app.clock.now()).await?;
-    tx.wake(Object::PrivateNetwork(id));
-    let network = shown(row);
+    let network = shown(make(app, &mut tx, caller, Wanted { name, region, range: None }).await?);
     commit_once(app, tx, caller, &network).await?;
     Ok(network)
 }
 
-fn pool_is_full(app: &App, slots: i64) -> Error {
-    let pool = app.config.private_pool;
-    Error::Precondition(format!(
-        "all {slots} networks of the pool {pool} are in use; delete one, or ask the operator for a larger pool"
-    ))
+/// Makes a network in a transaction, for either dialect.
+pub async fn make(app: &App, tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Model> {
+    let id = PrivateNetworkId::mint(app.clock.random());
+    let cidr = ranges::take(app, tx, caller, &id, wanted.range).await?;
+    let Wanted { name, region, .. } = wanted;
+    let row = store::insert(&**tx, &id, &caller.team, name, region, cidr, app.clock.now()).await?;
+    tx.wake(Object::PrivateNetwork(id));
+    Ok(row)
 }
 
-/// The /24 in use of a slot's /21.
-fn cidr(app: &App, slot: i64) -> Ipv4Net {
-    let first = u32::from(app.config.private_pool.network()) + ((slot as u32) << SLOT_BITS);
-    Ipv4Net::new_assert(first.into(), 24)
+/// The page of a team's networks with what is attached to them, the newest first.
+pub async fn page_seen(
+    app: &App,
+    team: &TeamId,
+    region: Option<&str>,
+    limit: Limit,
+    after: Option<Position>,
+) -> Result<Rows<Seen>> {
+    let mut listing = store::listing_seen(team, region);
+    (listing.limit, listing.after) = (limit, after);
+    listing.page_of(app.store.read(), |seen: &Seen| &seen.network).await
+}
+
+/// A team's network with what is attached to it.
+pub async fn find_seen(store: &impl ConnectionTrait, team: &TeamId, id: &PrivateNetworkId) -> Result<Seen> {
+    let seen = store::find_seen(store, id).await?.filter(|seen| seen.network.team_id.0 == *team);
+    seen.ok_or_else(|| Error::no_such("private network", id))
+}
+
+/// The shared drives in a network, as a refusal names them.
+pub async fn drives_in(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<Vec<String>> {
+    let drives = store::drives_in(store, id).await?;
+    Ok(drives.into_iter().map(|(id, name)| format!("{id} ({name})")).collect())
+}
+
+/// Whether a team has all the networks that it may have.
+pub async fn quota_is_full(store: &impl ConnectionTrait, team: &TeamId) -> Result<bool> {
+    Ok(store::quota_is_full(store, team).await?)
 }
 
 /// A team's network.

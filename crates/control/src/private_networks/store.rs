@@ -1,5 +1,9 @@
 //! The rows of private networks, and the slots of the pool that their ranges lie in.
 
+mod seen;
+
+pub use seen::{Seen, drives_in, find_seen, listing_seen, quota_is_full, taken};
+
 use deckle_api::Timestamp;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
 use ipnet::Ipv4Net;
@@ -11,6 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 use crate::store::{Listing, Micros, Text};
+
+/// How many free slots are looked at together: a team that has given ranges of the pool to networks itself
+/// needs others.
+const SLOTS_AT_ONCE: usize = 16;
 
 /// What is wanted of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,29 +132,41 @@ pub async fn count_unsettled(store: &impl ConnectionTrait) -> Result<u64, DbErr>
     Entity::find().filter(Expr::cust("NOT forgotten AND NOT settled")).count(store).await
 }
 
-/// Takes the lowest free slot of the pool for a network, if one is left.
+/// The lowest free slots of the pool's `slots`, from one on: at most [`SLOTS_AT_ONCE`], and none when none is
+/// left.
+pub async fn free_slots(store: &impl ConnectionTrait, from: i64, slots: i64) -> Result<Vec<i64>, DbErr> {
+    let freed = slots::Entity::find().filter(slots::Column::NetworkId.is_null());
+    let freed = freed.filter(slots::Column::Slot.gte(from)).order_by(slots::Column::Slot, Order::Asc);
+    let freed = freed.limit(SLOTS_AT_ONCE as u64).all(store).await?;
+    let mut free: Vec<i64> = freed.into_iter().map(|freed| freed.slot).collect();
+    if free.len() < SLOTS_AT_ONCE {
+        let unused = first_unused(store).await?.max(from);
+        free.extend((unused..slots).take(SLOTS_AT_ONCE - free.len()));
+    }
+    free.retain(|slot| *slot < slots);
+    Ok(free)
+}
+
+/// The slot after the last one that was ever used: each before it has a row.
+async fn first_unused(store: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let last = slots::Entity::find().order_by(slots::Column::Slot, Order::Desc).limit(1).one(store).await?;
+    Ok(last.map_or(0, |last| last.slot + 1))
+}
+
+/// Takes a free slot for a network. Those that were passed over to it are free for others.
 pub async fn take_slot(
     store: &impl ConnectionTrait,
     network: &PrivateNetworkId,
-    slots: i64,
-) -> Result<Option<i64>, DbErr> {
-    let free = slots::Entity::find().filter(slots::Column::NetworkId.is_null());
-    let free = free.order_by(slots::Column::Slot, Order::Asc).limit(1).one(store).await?;
-    let slot = match free {
-        Some(free) => free.slot,
-        None => {
-            let last =
-                slots::Entity::find().order_by(slots::Column::Slot, Order::Desc).limit(1).one(store).await?;
-            last.map_or(0, |last| last.slot + 1)
-        }
-    };
-    if slot >= slots {
-        return Ok(None);
+    slot: i64,
+) -> Result<(), DbErr> {
+    let free = |slot| slots::ActiveModel { slot: Set(slot), network_id: Set(None) };
+    let passed: Vec<_> = (first_unused(store).await?..slot).map(free).collect();
+    if !passed.is_empty() {
+        slots::Entity::insert_many(passed).exec_without_returning(store).await?;
     }
     let taken = slots::ActiveModel { slot: Set(slot), network_id: Set(Some(Text(network.clone()))) };
     let upsert = OnConflict::column(slots::Column::Slot).update_column(slots::Column::NetworkId).to_owned();
-    slots::Entity::insert(taken).on_conflict(upsert).exec_without_returning(store).await?;
-    Ok(Some(slot))
+    slots::Entity::insert(taken).on_conflict(upsert).exec_without_returning(store).await.map(drop)
 }
 
 /// Adds a network.

@@ -88,9 +88,23 @@ where
             Some((column, part)) => self.named(store, column, &part.to_lowercase()).await,
             None => {
                 let rows = self.read(store, self.after.as_ref(), self.limit.rows() + 1).await?;
-                Ok(self.cut(rows))
+                Ok(self.cut(rows, |row| row))
             }
         }
+    }
+
+    /// Reads the page as rows that have more columns than the table; `of` is the table's part of one. Names
+    /// are not searched.
+    pub async fn page_of<M>(
+        self,
+        store: &impl ConnectionTrait,
+        of: impl Fn(&M) -> &E::Model,
+    ) -> Result<Rows<M>>
+    where
+        M: FromQueryResult + Send + Sync,
+    {
+        let rows = self.from(self.after.as_ref(), self.limit.rows() + 1).into_model::<M>();
+        Ok(self.cut(rows.all(store).await?, of))
     }
 
     async fn read(
@@ -99,6 +113,11 @@ where
         after: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<E::Model>, DbErr> {
+        self.from(after, limit).all(store).await
+    }
+
+    /// The rows from a place on.
+    fn from(&self, after: Option<&Position>, limit: u64) -> Select<E> {
         let order = match self.order {
             Order::Asc => sea_orm::Order::Asc,
             Order::Desc => sea_orm::Order::Desc,
@@ -107,7 +126,7 @@ where
         if let Some(position) = after {
             rows = rows.filter(self.beyond(position));
         }
-        rows.order_by(self.sort, order.clone()).order_by(self.id, order).limit(limit).all(store).await
+        rows.order_by(self.sort, order.clone()).order_by(self.id, order).limit(limit)
     }
 
     fn beyond(&self, position: &Position) -> SimpleExpr {
@@ -136,11 +155,11 @@ where
     }
 
     /// One row more than the page was read: it is there only to tell that it is.
-    fn cut(&self, mut rows: Vec<E::Model>) -> Rows<E::Model> {
+    fn cut<M>(&self, mut rows: Vec<M>, of: impl Fn(&M) -> &E::Model) -> Rows<M> {
         let limit = usize::try_from(self.limit.rows()).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|row| self.position(row));
+        let next = rows.last().filter(|_| more).map(|row| self.position(of(row)));
         Rows { rows, next }
     }
 
@@ -167,7 +186,7 @@ where
                 |row: &E::Model| matches!(row.get(column), Value::String(Some(name)) if name.contains(part));
             found.extend(rows.into_iter().filter(matches).take(limit + 1 - found.len()));
             if found.len() > limit {
-                return Ok(self.cut(found));
+                return Ok(self.cut(found, |row| row));
             }
             if last_batch {
                 return Ok(Rows { rows: found, next: None });

@@ -24,6 +24,16 @@ pub async fn caller(app: &App, key: &str) -> Result<Option<Caller>> {
         return Ok(None);
     }
     let Some(row) = store::find_key(app.store.read(), &hash(key)).await? else { return Ok(None) };
+    standing_for(app, row).await
+}
+
+/// The caller that the key with an id stands for.
+pub async fn caller_of(app: &App, id: &ApiKeyId) -> Result<Option<Caller>> {
+    let Some(row) = store::find_key_of(app.store.read(), id).await? else { return Ok(None) };
+    standing_for(app, row).await
+}
+
+async fn standing_for(app: &App, row: api_keys::Model) -> Result<Option<Caller>> {
     let Some(role) = store::role(app.store.read(), &row.team_id.0, &row.user_id.0).await? else {
         return Ok(None);
     };

@@ -108,6 +108,14 @@ pub async fn find_key(store: &impl ConnectionTrait, hash: &str) -> Result<Option
     api_keys::Entity::find().filter(api_keys::Column::Hash.eq(hash)).one(store).await
 }
 
+/// The key with an id.
+pub async fn find_key_of(
+    store: &impl ConnectionTrait,
+    id: &ApiKeyId,
+) -> Result<Option<api_keys::Model>, DbErr> {
+    api_keys::Entity::find_by_id(Text(id.clone())).one(store).await
+}
+
 /// What a user may do in a team.
 pub async fn role(store: &impl ConnectionTrait, team: &TeamId, user: &UserId) -> Result<Option<Role>, DbErr> {
     let member = members::Entity::find_by_id((Text(team.clone()), Text(user.clone()))).one(store).await?;

@@ -10,6 +10,7 @@ mod dump;
 mod events;
 mod firewall_rules;
 mod hooked;
+mod hostup;
 mod idempotency;
 mod lists;
 mod machines;

@@ -97,6 +97,7 @@ pub struct World {
 #[derive(Default)]
 struct Statements {
     texts: Mutex<BTreeSet<String>>,
+    reads: AtomicU64,
     writes: AtomicU64,
 }
 
@@ -113,7 +114,9 @@ impl World {
     }
 
     /// A world with settings of its own, and a host that has bounds.
-    pub async fn with(config: Config, capacity: Option<Capacity>) -> Self {
+    pub async fn with(mut config: Config, capacity: Option<Capacity>) -> Self {
+        // A story's clock stands still: it says itself if its keys are to have limits.
+        config.limits.requests_s.get_or_insert(0);
         let clock = Arc::new(Hand { now: AtomicI64::new(1_700_000_000_000_000), random: AtomicU64::new(1) });
         let told = clock.clone();
         let settings = deckle_engine::emulator::Settings {
@@ -215,9 +218,15 @@ impl World {
         let response = router.oneshot(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        let body =
-            serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("not JSON: {error}: {bytes:?}"));
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false => {
+                serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("not JSON: {error}: {bytes:?}"))
+            }
+        };
         contract::check(&method, &path, status, &body).unwrap_or_else(|wrong| panic!("{wrong}"));
+        contract::check_second(&method, &path, status, &headers, &body)
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         self.look_for_scans().await;
         Reply { status, headers, body }
     }
@@ -320,6 +329,11 @@ impl World {
             })
         })));
         reply
+    }
+
+    /// How many statements have read something.
+    pub fn reads(&self) -> u64 {
+        self.statements.reads.load(Ordering::SeqCst)
     }
 
     /// How many statements have written something.
@@ -451,9 +465,8 @@ async fn open(
         templates: vec![(template(), "Ubuntu 22.04", TEMPLATE_GIB << 30)],
         watch: Some(Arc::new(move |sql: &str| {
             seen.texts.lock().unwrap().insert(sql.to_owned());
-            if !sql.starts_with("SELECT") {
-                seen.writes.fetch_add(1, Ordering::SeqCst);
-            }
+            let kind = if sql.starts_with("SELECT") { &seen.reads } else { &seen.writes };
+            kind.fetch_add(1, Ordering::SeqCst);
         })),
     })
     .await

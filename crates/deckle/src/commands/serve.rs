@@ -77,6 +77,17 @@ enum EngineName {
     Emulator,
 }
 
+impl EngineName {
+    /// How many requests a key may make in a second, of what the settings say of it. Who pretends machines
+    /// tries things out, or measures: there, nothing said is no limit.
+    fn requests_s(self, said: Option<u32>) -> Option<u32> {
+        match self {
+            Self::Linux => said,
+            Self::Emulator => said.or(Some(0)),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PaceName {
     /// Milliseconds
@@ -91,7 +102,8 @@ impl Serve {
         begin_log();
         let state = state_folder::or_default(self.state.clone());
         let _lock = lock(&state).await?;
-        let config = config(self.config.as_deref(), &state)?;
+        let mut config = config(self.config.as_deref(), &state)?;
+        config.limits.requests_s = self.engine.requests_s(config.limits.requests_s);
         // What may be wrong with the settings is told before the first key is made.
         let doors = Doors::open(self.listen, &config).await?;
         let app = start::start(Start {
@@ -286,4 +298,18 @@ async fn asked_to_end() -> Result<()> {
 
 fn told(error: deckle_control::error::Error) -> anyhow::Error {
     anyhow::anyhow!(deckle_control::error::chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EngineName;
+
+    #[test]
+    fn keys_have_limits_but_on_the_emulator() {
+        assert_eq!(EngineName::Emulator.requests_s(None), Some(0));
+        assert_eq!(EngineName::Linux.requests_s(None), None, "the default of the settings");
+        for engine in [EngineName::Emulator, EngineName::Linux] {
+            assert_eq!(engine.requests_s(Some(7)), Some(7));
+        }
+    }
 }

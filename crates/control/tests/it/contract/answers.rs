@@ -48,7 +48,7 @@ fn check_error(status: u16, body: &Value) -> Result<(), String> {
 }
 
 /// The operation of a path. A word of a template comes before a place for an id.
-fn operation<'a>(operations: &'a Operations, method: &str, path: &str) -> Option<&'a Value> {
+pub(super) fn operation<'a>(operations: &'a Operations, method: &str, path: &str) -> Option<&'a Value> {
     let matching = operations.iter().filter_map(|(name, operation)| {
         let (verb, template) = name.split_once(' ')?;
         (verb == method && fits(template, path)).then(|| (template.matches('{').count(), operation))
@@ -63,7 +63,7 @@ fn fits(template: &str, path: &str) -> bool {
 }
 
 /// Says why a value is not one that a schema, in its normal form, allows.
-fn accept(place: &str, schema: &Value, value: &Value) -> Result<(), String> {
+pub(super) fn accept(place: &str, schema: &Value, value: &Value) -> Result<(), String> {
     let alternatives: BTreeMap<&String, &Vec<Value>> = schema
         .as_object()
         .into_iter()
@@ -94,6 +94,7 @@ fn accept_said(place: &str, said: &Value, value: &Value) -> Result<(), String> {
             "maximum" => number(value) <= number(bound),
             "exclusiveMinimum" => number(value) > number(bound),
             "exclusiveMaximum" => number(value) < number(bound),
+            "pattern" => has_pattern(bound.as_str().unwrap_or_default(), value),
             "minLength" => chars() >= number(bound),
             "maxLength" => chars() <= number(bound),
             "minItems" => items() >= number(bound),
@@ -144,6 +145,15 @@ fn has_format(format: &str, value: &Value) -> Result<bool, String> {
         "uuid" => Ok(is_uuid(text)),
         _ => Err(format!("the format {format} is not checked yet")),
     }
+}
+
+/// Of patterns, the one that ids of the second dialect have.
+fn has_pattern(pattern: &str, value: &Value) -> bool {
+    let prefix = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix("[0-9a-hjkmnp-tv-z]{26}$"));
+    let prefix = prefix.unwrap_or_else(|| panic!("the pattern {pattern} is not checked yet"));
+    let digits = value.as_str().and_then(|text| text.strip_prefix(prefix)).unwrap_or_default();
+    let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() && !b"ilou".contains(&byte);
+    digits.len() == 26 && digits.bytes().all(is_digit)
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -7,6 +7,7 @@
 mod answers;
 mod differences;
 mod normal;
+mod second;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use normal::Document;
 
 pub use answers::check;
+pub use second::check as check_second;
 
 /// Operations that the contract does not have are marked by this tag.
 const BEYOND: &str = "Beyond the reference";
@@ -84,22 +86,26 @@ fn the_head_is_the_contracts() {
     }
 }
 
-/// `cargo xtask openapi` has this test write the file: it sets `UPDATE_GOLDEN`.
+/// `cargo xtask openapi` has this test write the files: it sets `UPDATE_GOLDEN`.
 #[test]
 fn the_checked_in_document_is_the_generated_one() {
-    const FILE: &str = "openapi/v1.json";
-    let generated = serde_json::to_string_pretty(&deckle_control::openapi_v1()).unwrap() + "\n";
+    is_generated("openapi/v1.json", &deckle_control::openapi_v1());
+    is_generated("openapi/v2.json", &deckle_control::openapi_v2());
+}
+
+fn is_generated(file: &str, document: &serde_json::Value) {
+    let generated = serde_json::to_string_pretty(document).unwrap() + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(in_project("openapi")).unwrap();
-        return std::fs::write(in_project(FILE), generated).unwrap();
+        return std::fs::write(in_project(file), generated).unwrap();
     }
-    let checked_in = read(FILE);
+    let checked_in = read(file);
     let first = checked_in.lines().zip(generated.lines()).position(|(old, new)| old != new);
     let line = first.unwrap_or_else(|| checked_in.lines().count().min(generated.lines().count()));
     let at = |text: &str| text.lines().nth(line).unwrap_or("(its end)").to_owned();
     assert!(
         checked_in == generated,
-        "{FILE}:{}: the code says `{}`, the file `{}`; `cargo xtask openapi` writes it anew, then read the \
+        "{file}:{}: the code says `{}`, the file `{}`; `cargo xtask openapi` writes it anew, then read the \
          difference before it is committed",
         line + 1,
         at(&generated).trim(),

@@ -70,7 +70,7 @@ impl Document {
         let security = operation.get("security").cloned().unwrap_or(unless_said);
         json!({
             "operationId": operation["operationId"],
-            "tags": sorted(operation["tags"].clone()),
+            "tags": sorted(operation.get("tags").cloned().unwrap_or_else(|| json!([]))),
             "security": sorted(security),
             "parameters": operation.get("parameters").map_or(json!({}), |all| self.parameters(list(all))),
             "body": operation.get("requestBody").map_or(Value::Null, |body| self.body(object(body))),
@@ -99,7 +99,7 @@ impl Document {
         let by_status = answers.iter().map(|(status, answer)| {
             let answer = self.resolved(object(answer));
             known(&answer, &["content"], "answer");
-            (status.clone(), self.content(&answer["content"]))
+            (status.clone(), answer.get("content").map_or(json!({}), |content| self.content(content)))
         });
         by_status.collect()
     }

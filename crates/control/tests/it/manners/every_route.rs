@@ -11,7 +11,10 @@ use crate::world::{World, machine};
 /// What may be asked without a key.
 const PUBLIC: [&str; 3] = ["GET /v1/auth/session", "GET /v1/health", "GET /v1/os-templates"];
 /// What is a user's own and no matter of roles.
-const OWN: [&str; 2] = ["POST /v1/ssh-keys", "DELETE /v1/ssh-keys/{id}"];
+const OWN: [&str; 4] =
+    ["POST /v1/ssh-keys", "DELETE /v1/ssh-keys/{id}", "POST /v1/sessions", "DELETE /v1/sessions/{id}"];
+/// What any key may ask, whatever its scopes.
+const UNSCOPED: [&str; 2] = ["billing", "sessions"];
 
 fn operations() -> Vec<String> {
     let document = deckle_control::openapi_v1();
@@ -64,6 +67,7 @@ fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
         ("firewall-rules", json!({"networkId": network, "direction": "inbound"})),
         ("startup-scripts", json!({"name": "setup", "script": "true"})),
         ("ssh-keys", json!({"name": "laptop", "publicKey": key})),
+        ("sessions", json!({})),
     ]
 }
 
@@ -130,6 +134,7 @@ fn unknown() -> Vec<(&'static str, String)> {
         ("firewall-rules", "fw1"),
         ("startup-scripts", "sc1"),
         ("ssh-keys", "sk1"),
+        ("sessions", "ss1"),
     ]
     .map(|(noun, id)| (noun, id.to_owned()))
     .to_vec()
@@ -144,6 +149,7 @@ fn unknown_of(line: &str) -> &'static str {
         "shared-drives" => "sd1",
         "firewall-rules" => "fw1",
         "startup-scripts" => "sc1",
+        "sessions" => "ss1",
         _ => "sk1",
     }
 }
@@ -193,7 +199,7 @@ async fn scopes_are_enforced_on_every_operation() {
                 "vm" => vm.contains(&noun),
                 _ => network.contains(&noun),
             };
-            let may = noun == "billing" || of_area && (verb == "read") == line.starts_with("GET");
+            let may = UNSCOPED.contains(&noun) || of_area && (verb == "read") == line.starts_with("GET");
             // A stray field and an unknown id end the request before it does anything.
             let reply = world.call_as(&key, &with_id(line, &unknown()), json!({"x": 1})).await;
             match may {
