@@ -8,6 +8,7 @@ set -euo pipefail
 PACKAGES=(
     qemu-system-x86 qemu-utils
     dnsmasq-base nftables iproute2 openssh-client e2fsprogs ca-certificates
+    samba samba-common-bin util-linux mount
     mtools syslinux syslinux-common fdisk mmdebstrap
 )
 BACKPORTS=/etc/apt/sources.list.d/deckle-backports.list
@@ -36,6 +37,7 @@ main() {
     update
     hold_services
     install "${from[@]}"
+    keep_samba_off
     echo "install: done in $(seconds_since "$began") s"
 }
 
@@ -81,6 +83,16 @@ hold_services() {
     trap 'rm -f "$POLICY"' EXIT
     printf '#!/bin/sh\nexit 101\n' > "$POLICY"
     chmod 755 "$POLICY"
+}
+
+# Deckle starts an smbd for each network itself. Where Samba was not there before, the services of the host's own
+# do not start at the next boot either.
+keep_samba_off() {
+    case " ${missing[*]} " in *' samba '*) ;; *) return 0 ;; esac
+    local unit
+    for unit in smbd nmbd samba-ad-dc; do
+        [ ! -e "/lib/systemd/system/$unit.service" ] || systemctl --quiet disable "$unit.service" 2> /dev/null || true
+    done
 }
 
 # From backports come only QEMU's own packages; the others stay with the release.

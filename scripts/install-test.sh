@@ -8,4 +8,4 @@ set -euo pipefail
 exec "$(dirname "$0")/install-host.sh" \
     postgresql postgresql-client \
     genisoimage jq curl openssl python3 python3-venv \
-    netcat-openbsd iputils-ping iputils-arping procps util-linux
+    netcat-openbsd smbclient iputils-ping iputils-arping procps util-linux

@@ -18,8 +18,19 @@ const IMAGES: [(&str, &str); 2] = [
     ("DECKLE_DEBIAN_TEMPLATE", "bash images/debian-12/build.sh build/debian-12.qcow2"),
 ];
 /// What the tests start, besides what the engine's own doctor looks for.
-const PROGRAMS: [&str; 9] =
-    ["qemu-system-x86_64", "qemu-img", "ip", "nft", "dnsmasq", "ssh", "ssh-keygen", "curl", "ping"];
+const PROGRAMS: [&str; 11] = [
+    "qemu-system-x86_64",
+    "qemu-img",
+    "ip",
+    "nft",
+    "dnsmasq",
+    "smbd",
+    "smbclient",
+    "ssh",
+    "ssh-keygen",
+    "curl",
+    "ping",
+];
 
 pub fn run(root: &Path) -> Result<()> {
     check_root()?;

@@ -197,11 +197,11 @@ pub enum Verdict {
 /// Something that this installation has on a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostThing {
-    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`.
+    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`, `loop`.
     pub kind: String,
     /// Its name on the host.
     pub name: String,
-    /// The id of the object that it was made for: a machine's, a network's or a template's.
+    /// The id of the object that it was made for: a machine's, a network's, a drive's or a template's.
     pub of: String,
 }
 

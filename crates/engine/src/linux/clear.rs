@@ -19,8 +19,8 @@ const CLEAN_STOP: Duration = Duration::from_secs(30);
 const PRESS_EVERY: Duration = Duration::from_secs(3);
 
 impl Linux {
-    /// Shuts every machine down, removes every network, and takes the host's packet rules back. Disks and
-    /// templates stay. No server has the state folder meanwhile.
+    /// Shuts every machine down, removes every network, unmounts every drive, and takes the host's packet
+    /// rules back. Disks, drives' images and templates stay. No server has the state folder meanwhile.
     pub async fn clear(&self) -> Result<()> {
         let things = self.look_things().await?;
         let machines = machines(&things);
@@ -28,6 +28,7 @@ impl Linux {
         for network in networks(&things) {
             self.remove_network(&network).await?;
         }
+        self.part_drives().await?;
         self.remove_host_rules().await
     }
 

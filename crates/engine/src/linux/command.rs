@@ -3,14 +3,23 @@
 //! **Invariants**: arguments are lists, never text for a shell; every run has a limit of time and of
 //! output; what a program says is parsed by the caller once, into a type.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::libc;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::stat::Mode;
+use nix::unistd::{setgid, setgroups, setsid, setuid};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -30,6 +39,18 @@ pub struct Run {
     input: Option<Vec<u8>>,
     limit: Duration,
     user: Option<(u32, u32)>,
+}
+
+/// What a program is shut into, for good: a network namespace, a sight of the host's files in which `/etc`
+/// is another folder, and a plain user who has no capability and can get none.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// The file of the network namespace.
+    pub network: PathBuf,
+    /// The folder that is seen as `/etc`.
+    pub etc: PathBuf,
+    /// The user's number, and the group's.
+    pub uid: u32,
 }
 
 /// How a program ended badly.
@@ -112,6 +133,19 @@ impl Run {
         self
     }
 
+    /// Has it run shut in.
+    pub fn shut_in(mut self, cell: &Cell) -> Self {
+        let (network, etc, uid) = (c_path(&cell.network), c_path(&cell.etc), cell.uid);
+        self.command.current_dir("/").env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            self.command.env("PATH", path);
+        }
+        // Why: namespaces are entered, and rights given up, by the child itself between fork and exec.
+        // SAFETY: the closure only makes system calls; it takes no lock and allocates nothing.
+        unsafe { self.command.pre_exec(move || enter(&network, &etc, uid)) };
+        self
+    }
+
     /// The command itself, for what this type has no word for (a user, a namespace).
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);
@@ -180,23 +214,49 @@ impl Run {
 /// A session of its own; every descriptor but the standard three and the kept ones closes at exec. The
 /// namespace comes before the user, who may not make one.
 fn part_from_parent(kept: &[RawFd], user: Option<(u32, u32)>) -> io::Result<()> {
-    nix::unistd::setsid()?;
+    setsid()?;
     if let Some((uid, gid)) = user {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
-        nix::unistd::setgroups(&[])?;
-        nix::unistd::setgid(gid.into())?;
-        nix::unistd::setuid(uid.into())?;
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        become_user(uid, gid)?;
     }
     // Why: the standard library has no call for a range of descriptors, nor one that keeps some of them.
     // SAFETY: both calls only change flags of descriptors; a number that is not open is an error.
     unsafe {
         let all_but_three = libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        nix::errno::Errno::result(all_but_three)?;
+        Errno::result(all_but_three)?;
         for number in kept {
-            nix::errno::Errno::result(libc::fcntl(*number, libc::F_SETFD, 0))?;
+            Errno::result(libc::fcntl(*number, libc::F_SETFD, 0))?;
         }
     }
     Ok(())
+}
+
+/// What is mounted and unmounted on the host later is so in the cell too; the other way round nothing is.
+fn enter(network: &CStr, etc: &CStr, uid: u32) -> io::Result<()> {
+    let none: Option<&CStr> = None;
+    let namespace = open(network, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    setns(namespace, CloneFlags::CLONE_NEWNET)?;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(none, c"/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)?;
+    mount(Some(etc), c"/etc", none, MsFlags::MS_BIND, none)?;
+    // A cache of the host's accounts would be asked before the files are.
+    match mount(Some(etc), c"/run/nscd", none, MsFlags::MS_BIND, none) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    become_user(uid, uid)?;
+    Ok(prctl::set_no_new_privs()?)
+}
+
+/// Capabilities go with root's user id.
+fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    setgroups(&[])?;
+    setgid(gid.into())?;
+    Ok(setuid(uid.into())?)
+}
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).expect("a path of ours holds no zero byte")
 }
 
 /// What a program says, up to a bound; the rest is read, so that the program can end, and thrown away.

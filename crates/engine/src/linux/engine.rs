@@ -54,7 +54,7 @@ impl Linux {
         let found = acceleration::find(&paths, &settings).await;
         tell(&found);
         let disks = Disks::new(paths.clone(), &settings);
-        let drives = Drives::new(paths.clone(), losses.clone());
+        let drives = Drives::new(paths.clone(), &settings, losses.clone());
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
         Ok(Self { paths, settings, net, disks, drives, losses, vms, trying: Mutex::new(()) })
     }
@@ -71,6 +71,11 @@ impl Linux {
     /// Takes back what belongs to no object: the host's packet rules of this installation.
     pub async fn remove_host_rules(&self) -> Result<()> {
         self.net.remove_host_rules().await
+    }
+
+    /// Unmounts every drive that is not in a network any more.
+    pub async fn part_drives(&self) -> Result<()> {
+        self.drives.part_all().await
     }
 
     fn vms(&self) -> Arc<Vms> {
@@ -144,6 +149,7 @@ fn tell(acceleration: &Acceleration) {
 async fn seen(paths: &Paths, settings: &Settings, net: &Net, acceleration: Acceleration) -> Result<HostSeen> {
     let mut checks = host::checks(paths, settings, &acceleration).await;
     checks.extend(net.checks().await);
+    checks.extend(Drives::checks().await);
     Ok(HostSeen { capacity: Some(host::capacity(paths, settings)?), acceleration, checks })
 }
 
@@ -160,6 +166,7 @@ impl Engine for Linux {
     async fn look_things(&self) -> Result<Vec<HostThing>> {
         let mut things = things::look(&self.paths)?;
         things.extend(self.net.look_things().await?);
+        things.extend(self.drives.look_things()?);
         Ok(things)
     }
 
@@ -186,6 +193,7 @@ impl Engine for Linux {
     }
 
     async fn remove_network(&self, network: &HostNetwork) -> Result<()> {
+        self.drives.leave(network).await?;
         self.net.remove_network(network).await
     }
 

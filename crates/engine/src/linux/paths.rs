@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 
 use crate::specs::HostNetwork;
 
@@ -115,6 +115,26 @@ impl Paths {
     /// Where a network's lease server keeps its files.
     pub fn network(&self, network: &HostNetwork) -> PathBuf {
         self.networks().join(network.to_string())
+    }
+
+    /// Where shared drives lie.
+    pub fn drives(&self) -> PathBuf {
+        self.state.join("drives")
+    }
+
+    /// Where a shared drive's image lies.
+    pub fn drive(&self, id: &SharedDriveId) -> PathBuf {
+        self.drives().join(id.as_str())
+    }
+
+    /// What lives no longer than the host's boot.
+    pub fn run(&self) -> PathBuf {
+        PathBuf::from(format!("/run/deckle-{}", self.tag))
+    }
+
+    /// Where the server of a network's drives has its files, and the drives are mounted.
+    pub fn served(&self, network: &PrivateNetworkId) -> PathBuf {
+        self.run().join(network.as_str())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::vm::small_guest::image;
 contract_tests!(host);
 
 /// A host, and what is taken back when its promise has been tried.
-struct Installation {
+pub struct Installation {
     host: Host,
     linux: Arc<Linux>,
     folder: TempDir,
@@ -35,7 +35,7 @@ impl Deref for Installation {
 }
 
 /// Only addresses are shared with other installations, and those are chosen under a lock or in turns.
-async fn host() -> Installation {
+pub async fn host() -> Installation {
     let image = image();
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();

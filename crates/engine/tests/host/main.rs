@@ -6,6 +6,7 @@
 #[path = "../contract/mod.rs"]
 mod contract;
 
+mod drives;
 mod linux_contract;
 mod net;
 mod vm;

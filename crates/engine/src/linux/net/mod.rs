@@ -5,7 +5,7 @@
 //!                                                               │ veth
 //!  namespace                             table ip deckle ── uplink   (NAT, default route)
 //!                                                               │
-//!            dnsmasq (addresses, names) ── br0, the gateway's address
+//!            dnsmasq (addresses, names) ── br0, the gateway's address, and that of drives ── smbd
 //!                                                               │ table bridge deckle (who may send as whom)
 //!                                          a tap for each machine, opened here, handed to QEMU outside
 //! ```
@@ -18,6 +18,7 @@
 mod cards;
 mod checks;
 mod files;
+mod gate;
 mod host_rules;
 mod ip;
 mod lease_server;
@@ -46,6 +47,7 @@ use crate::linux::losses::Losses;
 use crate::linux::paths::Paths;
 use crate::seen::{Check, HostThing, NetworkSeen};
 use crate::specs::{HostNetwork, NetworkSpec, NicSpec, PublicIpSpec};
+pub use gate::{Gate, PORT};
 use lease_server::LeaseServer;
 use place::Place;
 

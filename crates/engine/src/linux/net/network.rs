@@ -6,10 +6,10 @@ use super::ip::{self, Link};
 use super::network_rules::{self, BRIDGE};
 use super::place::Place;
 use super::rules::Ruleset;
-use super::{Net, host_rules, name_servers, public_ip, rules, uplink};
+use super::{Net, gate, host_rules, name_servers, public_ip, rules, uplink};
 use crate::error::Result;
 use crate::seen::NetworkSeen;
-use crate::specs::{HostNetwork, Mac, NetworkSpec};
+use crate::specs::{HostNetwork, Mac, NetworkSpec, drives_address};
 
 /// The kernel's settings in a namespace. Docker has the kernel show bridged frames to rules for routed ones.
 const SETTINGS: &[(&str, &str)] = &[
@@ -59,7 +59,7 @@ pub(super) async fn remove(net: &Net, network: &HostNetwork) -> Result<()> {
 
 /// The range that a network's bridge has, its address that of the gateway.
 pub(super) fn range(inside: &[Link]) -> Option<Ipv4Net> {
-    ip::named(inside, BRIDGE)?.addresses().first().copied()
+    ip::named(inside, BRIDGE)?.addresses().into_iter().find(|at| at.prefix_len() < 32)
 }
 
 /// The largest packet that leaves this host whole, by the interface of its default route.
@@ -122,12 +122,18 @@ async fn ensure_bridge(place: &Place, spec: &NetworkSpec, mtu: u32) -> Result<()
     }
     // The kernel never asks the guard about frames to link-local groups: nothing is learnt from them.
     lines.push(format!("link set {BRIDGE} type bridge no_linklocal_learn 1"));
-    lines.extend(
-        held.iter().filter(|&&at| at != address).map(|at| format!("address delete {at} dev {BRIDGE}")),
-    );
+    // The address of drives stays, and comes after the gateway's, which the lease server takes for its own.
+    let drives = held.iter().find(|&&at| is_of_drives(spec, at));
+    let stays = |at: Ipv4Net| at == address || (Some(&at) == drives && held.first() == Some(&address));
+    lines.extend(held.iter().filter(|&&at| !stays(at)).map(|at| format!("address delete {at} dev {BRIDGE}")));
     lines.push(format!("address replace {address} dev {BRIDGE}"));
+    lines.extend(drives.map(|at| format!("address replace {at} dev {BRIDGE}")));
     lines.push(format!("link set {BRIDGE} mtu {mtu} up"));
     ip::batch(place, &format!("make the bridge of {}", spec.network), &lines).await
+}
+
+fn is_of_drives(spec: &NetworkSpec, at: Ipv4Net) -> bool {
+    matches!(spec.network, HostNetwork::Private(_)) && at == gate::single(drives_address(spec.cidr))
 }
 
 /// The gateway's hardware address stays the same when ports come and go, and after a mending.

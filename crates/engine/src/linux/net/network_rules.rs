@@ -11,8 +11,9 @@ use std::net::Ipv4Addr;
 use deckle_api::ids::MachineId;
 use ipnet::Ipv4Net;
 
+use super::gate::PORT;
 use super::rules::{Chain, Element, Ruleset, Table};
-use crate::specs::{Mac, NetworkSpec};
+use crate::specs::{Mac, NetworkSpec, drives_address};
 
 /// The bridge's name in every namespace.
 pub(super) const BRIDGE: &str = "br0";
@@ -26,7 +27,7 @@ const TABLE: &str = "deckle";
 
 /// The two tables of a network.
 pub(super) fn tables(spec: &NetworkSpec) -> [Table; 2] {
-    [guard(), routing(spec.gateway(), spec.cidr.trunc())]
+    [guard(), routing(spec)]
 }
 
 /// What lets a machine's port send: its own address, and none yet when it asks for one.
@@ -119,7 +120,8 @@ fn guard() -> Table {
     }
 }
 
-fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
+fn routing(spec: &NetworkSpec) -> Table {
+    let range = spec.cidr.trunc();
     let chain = |name, hook, rules: &[String]| Chain { name, hook, rules: rules.to_vec() };
     let chains = vec![
         chain("arriving", "filter hook prerouting priority raw; policy accept", &[bridged_or_routed()]),
@@ -128,8 +130,9 @@ fn routing(gateway: Ipv4Addr, range: Ipv4Net) -> Table {
             "nat hook prerouting priority dstnat; policy accept",
             &["dnat to ip daddr map @public_in".to_owned()],
         ),
-        chain("input", "filter hook input priority filter; policy drop", &to_namespace(gateway)),
+        chain("input", "filter hook input priority filter; policy drop", &to_namespace(spec)),
         chain("forward", "filter hook forward priority filter; policy drop", &through_namespace(range)),
+        chain("output", "filter hook output priority filter; policy accept", &from_namespace(spec)),
         chain(
             "postrouting",
             "nat hook postrouting priority srcnat; policy accept",
@@ -150,14 +153,28 @@ fn bridged_or_routed() -> String {
     format!("iifname != {{ \"lo\", \"{BRIDGE}\", \"{UPLINK}\" }} drop")
 }
 
-fn to_namespace(gateway: Ipv4Addr) -> [String; 5] {
+/// In a network of a machine's own, the drives' address is the machine's: nothing comes here for it.
+fn to_namespace(spec: &NetworkSpec) -> [String; 6] {
     let from_machines = format!("iifname \"{BRIDGE}\"");
+    let (gateway, drives) = (spec.gateway(), drives_address(spec.cidr));
     [
         "iifname \"lo\" accept".to_owned(),
         "ct state established,related accept".to_owned(),
         format!("{from_machines} udp dport 67 accept"),
         format!("{from_machines} ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 accept"),
         format!("{from_machines} ip daddr {gateway} icmp type echo-request accept"),
+        format!("{from_machines} ip daddr {drives} tcp dport {PORT} accept"),
+    ]
+}
+
+/// A drive's server that ends in the middle of things resets its connections. A client that is just sending
+/// then tells programs of errors, although it would find the server again: Linux 6.1 does so. It is told of an
+/// orderly end instead, upon which it sends everything once more, and what comes late is not answered.
+fn from_namespace(spec: &NetworkSpec) -> [String; 2] {
+    let from_drives = format!("ip saddr {} tcp sport {PORT}", drives_address(spec.cidr));
+    [
+        format!("{from_drives} tcp flags & (rst | ack) == rst drop"),
+        format!("{from_drives} tcp flags & rst == rst tcp flags set fin | ack"),
     ]
 }
 
@@ -211,12 +228,16 @@ input (filter hook input priority filter; policy drop)
   iifname \"br0\" udp dport 67 accept
   iifname \"br0\" ip daddr 10.64.8.1 meta l4proto { tcp, udp } th dport 53 accept
   iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
+  iifname \"br0\" ip daddr 10.64.8.2 tcp dport 445 accept
 forward (filter hook forward priority filter; policy drop)
   ct state established,related accept
   iifname \"br0\" ct state new ct count over 8192 drop
   iifname \"br0\" oifname \"uplink\" ip saddr 10.64.8.0/24 accept
   iifname \"uplink\" oifname \"br0\" ct status dnat accept
   iifname \"br0\" oifname \"br0\" accept
+output (filter hook output priority filter; policy accept)
+  ip saddr 10.64.8.2 tcp sport 445 tcp flags & (rst | ack) == rst drop
+  ip saddr 10.64.8.2 tcp sport 445 tcp flags & rst == rst tcp flags set fin | ack
 postrouting (nat hook postrouting priority srcnat; policy accept)
   oifname \"uplink\" snat to ip saddr map @public_out
   oifname \"uplink\" ip saddr 10.64.8.0/24 masquerade

@@ -148,6 +148,6 @@ pub(super) fn named(prefix: &str) -> Vec<String> {
     names
 }
 
-fn file_of(namespace: &str) -> PathBuf {
+pub(super) fn file_of(namespace: &str) -> PathBuf {
     Path::new(NAMESPACES).join(namespace)
 }

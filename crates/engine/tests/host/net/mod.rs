@@ -5,9 +5,9 @@
 
 mod frames;
 mod guard;
-mod guest;
+pub mod guest;
 mod isolation;
 mod leases;
 mod mending;
 mod public_ips;
-mod world;
+pub mod world;
