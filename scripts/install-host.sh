@@ -7,7 +7,7 @@ set -euo pipefail
 # Running machines and their networks; then, on the last line, building the images.
 PACKAGES=(
     qemu-system-x86 qemu-utils
-    dnsmasq-base nftables iproute2 openssh-client e2fsprogs ca-certificates
+    dnsmasq-base nftables conntrack iproute2 openssh-client e2fsprogs ca-certificates
     samba samba-common-bin util-linux mount
     mtools syslinux syslinux-common fdisk mmdebstrap
 )

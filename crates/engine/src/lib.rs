@@ -97,11 +97,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Unplugs a machine from a network. Nothing is left of it there.
     async fn remove_nic(&self, id: &MachineId, network: &HostNetwork) -> Result<()>;
 
-    /// Leads a public address to a machine and the machine's packets out from it, and takes any other
-    /// public address from the machine.
+    /// Leads a public address to a machine and the machine's packets out from it, takes any other public
+    /// address from the machine, and takes this one from whichever machine had it, in any network. What was
+    /// connected by it to the other machine ends.
     async fn ensure_public_ip(&self, spec: &PublicIpSpec) -> Result<()>;
 
-    /// Takes every public address from a machine.
+    /// Takes every public address from a machine. One that leads to another machine by now stays there.
     async fn remove_public_ip(&self, id: &MachineId, network: &HostNetwork) -> Result<()>;
 
     /// Starts a machine, unless it is on: its disk and its network port are there.

@@ -19,4 +19,5 @@ mod networks;
 mod outside;
 mod reboot;
 mod server;
+mod uninstall;
 mod world;

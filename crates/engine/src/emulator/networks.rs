@@ -83,9 +83,6 @@ impl World {
     pub fn ensure_public_ip(&mut self, spec: &PublicIpSpec) -> Result<()> {
         let PublicIpSpec { machine, network: id, public_ip, ip } = spec;
         let act = || format!("lead {public_ip} to {machine}");
-        if let Some((_, other)) = self.public_ips.get(public_ip).filter(|(_, other)| other != machine) {
-            return Err(Error::lasting(act(), format!("it leads to {other}")));
-        }
         let nic = self.networks.get_mut(id).and_then(|network| network.nics.get_mut(machine));
         let Some(nic) = nic.filter(|nic| nic.ip == *ip) else {
             return Err(Error::passing(act(), format!("it is not plugged into {id} with {ip}")));
@@ -97,8 +94,8 @@ impl World {
         if let Some(before) = before {
             self.public_ips.remove(&before);
         }
-        if let Some((elsewhere, _)) = self.public_ips.insert(*public_ip, (id.clone(), machine.clone())) {
-            self.forget_public_ip(machine, &elsewhere);
+        if let Some((elsewhere, other)) = self.public_ips.insert(*public_ip, (id.clone(), machine.clone())) {
+            self.forget_public_ip(&other, &elsewhere);
         }
         self.changed.insert(Thing::Network(id.clone()));
         Ok(())

@@ -15,7 +15,7 @@ use super::folder::write_whole;
 use super::losses::Losses;
 use super::net::Net;
 use super::paths::{Paths, Tag};
-use super::vm::Vms;
+use super::vm::{Cgroups, Vms};
 use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
@@ -47,16 +47,34 @@ impl Linux {
         if let Err(error) = process::raise_descriptor_limit() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
-        let paths = claim(&settings.state)?;
+        let mut linux = Self::of(claim(&settings.state)?, settings);
+        linux.net.start().await?;
+        let found = acceleration::find(&linux.paths, &linux.settings).await;
+        tell(&found);
+        linux.vms = RwLock::new(Arc::new(Vms::new(linux.paths.clone(), found)));
+        Ok(linux)
+    }
+
+    /// The installation of the settings' state folder, as it is found: nothing is made or changed, and no
+    /// machine is to be started.
+    pub(super) fn found(settings: Settings) -> Result<Self> {
+        let state = settings.state.clone();
+        let act = || format!("find the installation of {}", state.display());
+        let none = || Error::lasting(act(), "there is no installation in that folder: name its state folder");
+        let tag = read_tag(&state)?.ok_or_else(none)?;
+        let state = state.canonicalize().map_err(|error| Error::lasting(act(), error))?;
+        Ok(Self::of(Paths::new(tag, state), settings))
+    }
+
+    /// How guests run is not found out yet.
+    fn of(paths: Paths, settings: Settings) -> Self {
         let losses = Losses::default();
         let net = Net::new(paths.clone(), settings.clone(), losses.clone());
-        net.start().await?;
-        let found = acceleration::find(&paths, &settings).await;
-        tell(&found);
         let disks = Disks::new(paths.clone(), &settings);
         let drives = Drives::new(paths.clone(), &settings, losses.clone());
-        let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), found)));
-        Ok(Self { paths, settings, net, disks, drives, losses, vms, trying: Mutex::new(()) })
+        let untried = Acceleration::Tcg { because: "nothing else was tried".to_owned() };
+        let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), untried)));
+        Self { paths, settings, net, disks, drives, losses, vms, trying: Mutex::new(()) }
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
@@ -76,6 +94,22 @@ impl Linux {
     /// Unmounts every drive that is not in a network any more.
     pub async fn part_drives(&self) -> Result<()> {
         self.drives.part_all().await
+    }
+
+    /// Takes back what belongs to no object, and what installations share, if this is the last one.
+    pub(super) async fn leave(&self) -> Result<()> {
+        let removed = Cgroups::of(&self.paths).remove();
+        removed.map_err(|error| Error::passing("remove the machines' cgroup", error))?;
+        self.net.leave().await
+    }
+
+    /// The host's table of packet rules, which is for no object.
+    pub(super) async fn look_table(&self) -> Result<Vec<HostThing>> {
+        self.net.look_host_rules().await
+    }
+
+    pub(super) fn state(&self) -> &Path {
+        self.paths.state()
     }
 
     fn vms(&self) -> Arc<Vms> {

@@ -18,6 +18,7 @@ pub mod paths;
 pub mod process;
 pub mod seed;
 pub mod things;
+mod uninstall;
 pub mod vm;
 
 pub use engine::Linux;

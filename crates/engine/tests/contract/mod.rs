@@ -94,6 +94,7 @@ promises! {
     a_machine_is_plugged_into_a_network_that_is_there,
     a_public_address_leads_to_a_machine_until_it_is_taken,
     a_machine_has_one_public_address,
+    a_public_address_moves_in_one_call,
     a_disk_is_made_once_and_removed_whole,
     a_disk_grows_and_never_shrinks,
     a_disk_needs_its_template,

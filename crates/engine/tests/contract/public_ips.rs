@@ -1,5 +1,7 @@
 //! Promises on public addresses. The host has few, so promises take turns.
 
+use deckle_engine::seen::HostThing;
+
 use super::{Case, Host};
 
 /// Held by a promise while it uses the host's public addresses.
@@ -47,4 +49,32 @@ pub async fn a_machine_has_one_public_address(host: &Host) {
     assert_eq!(case.seen().await.public_ip, None);
     assert_eq!(neighbour.seen().await.public_ip, Some(left));
     neighbour.clear().await;
+}
+
+pub async fn a_public_address_moves_in_one_call(host: &Host) {
+    let _turn = TURN.lock().await;
+    let [public_ip, _] = host.public_ips;
+    let first = Case::new(host);
+    let (near, far) = (first.neighbour(), Case::new(host));
+    first.plug().await;
+    near.plug().await;
+    far.plug().await;
+    first.engine().ensure_public_ip(&first.public_ip_spec(public_ip)).await.unwrap();
+    for (from, to) in [(&first, &near), (&near, &far), (&far, &first)] {
+        for _ in 0..2 {
+            to.engine().ensure_public_ip(&to.public_ip_spec(public_ip)).await.unwrap();
+            assert_eq!((from.seen().await.public_ip, to.seen().await.public_ip), (None, Some(public_ip)));
+        }
+        for _ in 0..2 {
+            from.engine().remove_public_ip(&from.machine, &from.network).await.unwrap();
+            assert_eq!(to.seen().await.public_ip, Some(public_ip), "what is another's by now stays there");
+        }
+        let things = host.engine.look_things().await.unwrap();
+        let name = |thing: &HostThing| (thing.of == from.machine.as_str()).then(|| thing.name.clone());
+        let left: Vec<_> = things.iter().filter_map(name).collect();
+        assert!(!left.iter().any(|name| name.contains(&public_ip.to_string())), "{left:?}");
+    }
+    far.clear().await;
+    near.engine().remove_nic(&near.machine, &near.network).await.unwrap();
+    first.clear().await;
 }

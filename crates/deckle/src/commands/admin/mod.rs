@@ -6,6 +6,7 @@ pub mod leaks;
 mod members;
 mod teams;
 mod templates;
+mod uninstall_host;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,8 @@ enum Noun {
     /// This host, while no server runs
     #[command(subcommand)]
     Host(host::Verb),
+    /// Takes this installation off this host; what users have stored stays
+    UninstallHost(uninstall_host::UninstallHost),
 }
 
 impl Admin {
@@ -69,6 +72,7 @@ impl Admin {
             Noun::Template(verb) => verb.run(cli, &client, &state).await,
             Noun::Leak(verb) => verb.run(cli, &client).await,
             Noun::Host(verb) => verb.run(&state).await,
+            Noun::UninstallHost(verb) => verb.run(&state).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::rules::{Chain, Table};
+use super::rules::{Chain, Table, set_of};
 use crate::linux::Settings;
 use crate::linux::paths::Paths;
 
@@ -75,12 +75,6 @@ fn to_uplinks(uplinks: &str, public_pools: &[Ipv4Net]) -> Vec<String> {
     rules
 }
 
-/// Ranges as a set; those that lie in others are left out, because `nft` refuses overlaps.
-fn set_of(ranges: &[Ipv4Net]) -> String {
-    let ranges = Ipv4Net::aggregate(&ranges.iter().map(Ipv4Net::trunc).collect());
-    format!("{{ {} }}", ranges.iter().map(Ipv4Net::to_string).collect::<Vec<_>>().join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -111,12 +105,5 @@ mod tests {
                 r#"ip saddr 100.96.0.0/16 oifname != "dkabc*" masquerade"#,
             ]
         );
-    }
-
-    #[test]
-    fn ranges_that_overlap_become_one() {
-        let wide: Ipv4Net = "10.0.0.0/8".parse().unwrap();
-        let narrow: Ipv4Net = "10.64.0.0/10".parse().unwrap();
-        assert_eq!(set_of(&[wide, narrow]), "{ 10.0.0.0/8 }");
     }
 }

@@ -76,6 +76,13 @@ pub(super) struct Route {
     pub dev: String,
 }
 
+impl Route {
+    /// Where it leads; nothing for the default route.
+    pub(super) fn range(&self) -> Option<Ipv4Net> {
+        self.dst.parse().or_else(|_| self.dst.parse::<Ipv4Addr>().map(Ipv4Net::from)).ok()
+    }
+}
+
 /// An address that the host answers ARP for on an interface.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

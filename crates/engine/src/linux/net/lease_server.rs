@@ -23,7 +23,7 @@ use super::place::Place;
 use super::{files, leases::Lease};
 use crate::error::{Error, Result};
 use crate::linux::folder::unless_absent;
-use crate::linux::process::{command_line, pids};
+use crate::linux::process::{Process, command_line, pids};
 use crate::specs::{NetworkSpec, NicSpec};
 
 /// The user that Debian's package makes for it.
@@ -143,6 +143,12 @@ impl LeaseServer {
         } else {
             leases::strike(&self.lease_file(), lease)
         }
+    }
+
+    /// The process that serves the network, if it is alive.
+    pub(super) fn process(&self) -> Result<Option<Process>> {
+        let process = self.running()?.map(Process::of_pid).transpose();
+        self.looked(process).map(Option::flatten)
     }
 
     /// The process, if it is alive, in its place and really this network's.

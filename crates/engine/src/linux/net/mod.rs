@@ -11,22 +11,26 @@
 //! ```
 //!
 //! **Invariants**: ranges of networks exist inside namespaces only, so that any two may be the same. Every
-//! look asks the kernel and the lease server's files; nothing is remembered but a lock, under which uplinks'
-//! addresses are chosen. What a public address leads to stands in the namespace's maps: host routes follow
+//! look asks the kernel and the lease server's files; nothing is remembered but two locks, under which uplinks'
+//! addresses are chosen and public addresses change hands. What a public address leads to stands in the namespace's maps: host routes follow
 //! from them.
 
 mod cards;
 mod checks;
+mod connections;
 mod files;
+mod firewall;
 mod gate;
 mod host_rules;
 mod ip;
 mod lease_server;
 mod leases;
+mod leave;
 mod name_servers;
 mod network;
 mod network_rules;
 mod nic;
+mod others;
 mod place;
 mod public_ip;
 mod rules;
@@ -58,13 +62,15 @@ pub struct Net {
     settings: Settings,
     /// Held while an uplink's addresses are chosen.
     choosing: Mutex<()>,
+    /// Held while a public address changes hands.
+    leading: Mutex<()>,
     losses: Losses,
 }
 
 impl Net {
     /// The networks of the installation that `paths` names.
     pub fn new(paths: Paths, settings: Settings, losses: Losses) -> Self {
-        Self { paths, settings, choosing: Mutex::new(()), losses }
+        Self { paths, settings, choosing: Mutex::new(()), leading: Mutex::new(()), losses }
     }
 
     /// Prepares the host itself: its table of packet rules, forwarding, the folder of networks. To be
@@ -73,11 +79,13 @@ impl Net {
         files::ensure_folder(&self.paths.networks())?;
         self.apply_host_rules().await?;
         lease_server::wake_all(&self.paths.networks())?;
-        if !checks::host_forwards() {
-            tracing::info!("the host forwards packets from now on (net.ipv4.ip_forward = 1)");
-            Place::Host.set(&[("ipv4/ip_forward", "1")]).await?;
-        }
-        Ok(())
+        leave::ensure_forwarding().await
+    }
+
+    /// Takes back what belongs to no network: the host's table, and what the installations of a host share, if this
+    /// is the last one. For one that leaves the host for good.
+    pub async fn leave(&self) -> Result<()> {
+        leave::leave(self).await
     }
 
     /// Takes back the host's table: for an installation that leaves the host. Guests have no way out then.
@@ -85,6 +93,11 @@ impl Net {
         let name = self.paths.rules();
         let text = format!("add table inet {name}\ndelete table inet {name}\n");
         rules::apply(&Place::Host, &format!("remove the packet rules {name}"), text).await
+    }
+
+    /// The host's table, if it is there. It is for no object.
+    pub async fn look_host_rules(&self) -> Result<Vec<HostThing>> {
+        things::look_host_rules(self).await
     }
 
     /// A network on the host, compared with what it is to be.

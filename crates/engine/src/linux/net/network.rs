@@ -6,17 +6,16 @@ use super::ip::{self, Link};
 use super::network_rules::{self, BRIDGE};
 use super::place::Place;
 use super::rules::Ruleset;
-use super::{Net, gate, host_rules, name_servers, public_ip, rules, uplink};
+use super::{Net, firewall, gate, host_rules, name_servers, public_ip, rules, uplink};
 use crate::error::Result;
 use crate::seen::NetworkSeen;
 use crate::specs::{HostNetwork, Mac, NetworkSpec, drives_address};
 
-/// The kernel's settings in a namespace. Docker has the kernel show bridged frames to rules for routed ones.
+/// The kernel's settings in a namespace; one more is the [firewall]'s.
 const SETTINGS: &[(&str, &str)] = &[
     ("ipv6/conf/all/disable_ipv6", "1"),
     ("ipv6/conf/default/disable_ipv6", "1"),
     ("ipv4/ip_forward", "1"),
-    ("bridge/bridge-nf-call-iptables", "0"),
     ("bridge/bridge-nf-call-arptables", "0"),
 ];
 
@@ -25,6 +24,7 @@ const ETHERNET: u32 = 1500;
 
 pub(super) async fn look(net: &Net, spec: &NetworkSpec) -> Result<NetworkSeen> {
     let network = &spec.network;
+    watch(net, network)?;
     if net.place(network).is_there() {
         let whole = is_whole(net, spec).await?;
         return Ok(if whole { NetworkSeen::Whole } else { NetworkSeen::Broken });
@@ -40,13 +40,16 @@ pub(super) async fn ensure(net: &Net, spec: &NetworkSpec) -> Result<()> {
     net.apply_host_rules().await?;
     place.ensure().await?;
     place.set(SETTINGS).await?;
+    firewall::ensure_heard(&place, spec).await?;
+    place.set(if spec.firewall.is_empty() { firewall::UNHEARD } else { firewall::HEARD }).await?;
     let text = network_rules::tables(spec).map(|table| table.text()).concat();
     rules::apply(&place, &format!("write the packet rules of {}", spec.network), text).await?;
     ensure_bridge(&place, spec, mtu).await?;
     uplink::ensure(net, &spec.network, mtu).await?;
     public_ip::lay_routes(net, &spec.network).await?;
     let server = net.lease_server(&spec.network);
-    server.ensure(&server.conf(spec, mtu, &name_servers::of_host(&net.settings))).await
+    server.ensure(&server.conf(spec, mtu, &name_servers::of_host(&net.settings))).await?;
+    watch(net, &spec.network)
 }
 
 pub(super) async fn remove(net: &Net, network: &HostNetwork) -> Result<()> {
@@ -70,6 +73,14 @@ pub(super) async fn mtu_of_host() -> Result<u32> {
     Ok(outward.map_or(ETHERNET, |link| link.mtu.min(ETHERNET)))
 }
 
+/// Has the end of the network's lease server noticed, if one runs.
+fn watch(net: &Net, network: &HostNetwork) -> Result<()> {
+    if let Some(process) = net.lease_server(network).process()? {
+        net.losses.watch(process, network);
+    }
+    Ok(())
+}
+
 async fn is_whole(net: &Net, spec: &NetworkSpec) -> Result<bool> {
     let network = &spec.network;
     let place = net.place(network);
@@ -83,6 +94,7 @@ async fn is_whole(net: &Net, spec: &NetworkSpec) -> Result<bool> {
     if range.trunc() != spec.cidr.trunc()
         || range.addr() != spec.gateway()
         || !bridge.learns_guarded_only()
+        || !firewall::is_heeded(&place, spec).await?
         || !server.is_whole(&conf)?
     {
         return Ok(false);

@@ -3,7 +3,8 @@
 //! **Invariants**: a frame from a machine's port passes the bridge only with that machine's hardware and
 //! IPv4 address, in ARP too; all else is dropped, IPv6 included. What the kernel takes by the port itself, past
 //! the bridge, is dropped too. Plugging a machine in, or leading a public
-//! address to one, changes elements of sets and never a rule. An element's comment, or the port's name in
+//! address to one, changes elements of sets and never a rule. A packet to the sender's own public address goes by
+//! way of the host: no frame leaves a bridge where it came in. An element's comment, or the port's name in
 //! it, says which machine it is for.
 
 use std::net::Ipv4Addr;
@@ -11,6 +12,7 @@ use std::net::Ipv4Addr;
 use deckle_api::ids::MachineId;
 use ipnet::Ipv4Net;
 
+use super::firewall;
 use super::gate::PORT;
 use super::rules::{Chain, Element, Ruleset, Table};
 use crate::specs::{Mac, NetworkSpec, drives_address};
@@ -27,7 +29,7 @@ const TABLE: &str = "deckle";
 
 /// The two tables of a network.
 pub(super) fn tables(spec: &NetworkSpec) -> [Table; 2] {
-    [guard(), routing(spec)]
+    [guard(spec), routing(spec)]
 }
 
 /// What lets a machine's port send: its own address, and none yet when it asks for one.
@@ -78,7 +80,8 @@ pub(super) fn lead(seen: &Ruleset, machine: &MachineId, public_ip: Ipv4Addr, ip:
         element.comment == machine.as_str()
             || element.words.iter().any(|word| *word == public_ip.to_string() || *word == ip.to_string())
     };
-    take(seen, taken) + &add("public_in", public_ip, ip) + &add("public_out", ip, public_ip)
+    let own = format!("add element ip {TABLE} own {{ {ip} . {public_ip} comment \"{machine}\" }}\n");
+    take(seen, taken) + &add("public_in", public_ip, ip) + &add("public_out", ip, public_ip) + &own
 }
 
 /// The batch that takes every public address from a machine; empty when it has none.
@@ -94,14 +97,20 @@ pub(super) fn release(seen: &Ruleset, public_ip: Ipv4Addr) -> String {
 fn take(seen: &Ruleset, which: impl Fn(&Element) -> bool) -> String {
     let of = |map: &'static str| {
         let taken = seen.elements(map).into_iter().filter(&which);
-        taken.map(|element| format!("delete element ip {TABLE} {map} {{ {} }}\n", element.words[0])).collect()
+        let key = |element: Element| match map {
+            "own" => element.words.join(" . "),
+            _ => element.words[0].clone(),
+        };
+        taken.map(|element| format!("delete element ip {TABLE} {map} {{ {} }}\n", key(element))).collect()
     };
-    ["public_in", "public_out"].map(of).into_iter().collect::<Vec<String>>().concat()
+    ["public_in", "public_out", "own"].map(of).into_iter().collect::<Vec<String>>().concat()
 }
 
-fn guard() -> Table {
+fn guard(spec: &NetworkSpec) -> Table {
     let sender = "iifname . ether saddr . ip saddr @plugged";
     let rules = vec![
+        // A frame with a VLAN's tag would pass for what it carries.
+        "ether type != { ip, arp } drop".to_owned(),
         "udp sport 67 drop".to_owned(),
         format!("ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 {sender} accept"),
         format!("ip saddr != 0.0.0.0 {sender} accept"),
@@ -112,25 +121,28 @@ fn guard() -> Table {
         family: "bridge",
         name: TABLE.to_owned(),
         sets: vec![("set", "plugged", "ifname . ether_addr . ipv4_addr")],
-        chains: vec![Chain {
-            name: "prerouting",
-            hook: "filter hook prerouting priority filter; policy drop",
-            rules,
-        }],
+        chains: vec![
+            Chain { name: "prerouting", hook: "filter hook prerouting priority filter; policy drop", rules },
+            firewall::straight(spec),
+        ],
     }
 }
 
 fn routing(spec: &NetworkSpec) -> Table {
     let range = spec.cidr.trunc();
+    let [to_gateway, outbound, inbound] = firewall::chains(spec);
     let chain = |name, hook, rules: &[String]| Chain { name, hook, rules: rules.to_vec() };
     let chains = vec![
         chain("arriving", "filter hook prerouting priority raw; policy accept", &[bridged_or_routed()]),
         chain(
             "prerouting",
             "nat hook prerouting priority dstnat; policy accept",
-            &["dnat to ip daddr map @public_in".to_owned()],
+            &["ip saddr . ip daddr @own accept".to_owned(), "dnat to ip daddr map @public_in".to_owned()],
         ),
+        to_gateway,
         chain("input", "filter hook input priority filter; policy drop", &to_namespace(spec)),
+        outbound,
+        inbound,
         chain("forward", "filter hook forward priority filter; policy drop", &through_namespace(range)),
         chain("output", "filter hook output priority filter; policy accept", &from_namespace(spec)),
         chain(
@@ -144,7 +156,8 @@ fn routing(spec: &NetworkSpec) -> Table {
         ),
     ];
     let map = "ipv4_addr : ipv4_addr";
-    let sets = vec![("map", "public_in", map), ("map", "public_out", map)];
+    let own = ("set", "own", "ipv4_addr . ipv4_addr");
+    let sets = vec![("map", "public_in", map), ("map", "public_out", map), own];
     Table { family: "ip", name: TABLE.to_owned(), sets, chains }
 }
 
@@ -178,8 +191,8 @@ fn from_namespace(spec: &NetworkSpec) -> [String; 2] {
     ]
 }
 
-/// Machine to machine passes here for a public address of the same network, and on hosts where Docker has
-/// the kernel lead bridged frames through these hooks too.
+/// Machine to machine passes here for a public address of the same network, and where bridged frames pass these
+/// hooks too: in a network with a firewall, and on hosts where Docker has set it so.
 fn through_namespace(range: Ipv4Net) -> [String; 5] {
     [
         "ct state established,related accept".to_owned(),
@@ -214,14 +227,20 @@ mod tests {
         };
         let wanted = "\
 prerouting (filter hook prerouting priority filter; policy drop)
+  ether type != { ip, arp } drop
   udp sport 67 drop
   ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
   ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
   iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
+forward (filter hook forward priority filter; policy accept)
+  \n\
 arriving (filter hook prerouting priority raw; policy accept)
   iifname != { \"lo\", \"br0\", \"uplink\" } drop
 prerouting (nat hook prerouting priority dstnat; policy accept)
+  ip saddr . ip daddr @own accept
   dnat to ip daddr map @public_in
+to_gateway (filter hook input priority filter - 1; policy accept)
+  \n\
 input (filter hook input priority filter; policy drop)
   iifname \"lo\" accept
   ct state established,related accept
@@ -229,6 +248,10 @@ input (filter hook input priority filter; policy drop)
   iifname \"br0\" ip daddr 10.64.8.1 meta l4proto { tcp, udp } th dport 53 accept
   iifname \"br0\" ip daddr 10.64.8.1 icmp type echo-request accept
   iifname \"br0\" ip daddr 10.64.8.2 tcp dport 445 accept
+outbound (filter hook forward priority filter - 2; policy accept)
+  \n\
+inbound (filter hook forward priority filter - 1; policy accept)
+  \n\
 forward (filter hook forward priority filter; policy drop)
   ct state established,related accept
   iifname \"br0\" ct state new ct count over 8192 drop
@@ -262,12 +285,15 @@ postrouting (nat hook postrouting priority srcnat; policy accept)
     #[test]
     fn leading_takes_the_address_from_whoever_has_it() {
         let held = r#"{"map": {"name": "public_in", "elem": [[{"elem": {"val": "203.0.113.7", "comment": "psb"}}, "10.64.8.3"]]}},
-            {"map": {"name": "public_out", "elem": [[{"elem": {"val": "10.64.8.3", "comment": "psb"}}, "203.0.113.7"]]}}"#;
+            {"map": {"name": "public_out", "elem": [[{"elem": {"val": "10.64.8.3", "comment": "psb"}}, "203.0.113.7"]]}},
+            {"set": {"name": "own", "elem": [{"elem": {"val": {"concat": ["10.64.8.3", "203.0.113.7"]}, "comment": "psb"}}]}}"#;
         let text = lead(&seen(held), &machine(), Ipv4Addr::new(203, 0, 113, 7), Ipv4Addr::new(10, 64, 8, 2));
         let wanted = "delete element ip deckle public_in { 203.0.113.7 }\n\
              delete element ip deckle public_out { 10.64.8.3 }\n\
+             delete element ip deckle own { 10.64.8.3 . 203.0.113.7 }\n\
              add element ip deckle public_in { 203.0.113.7 comment \"psa\" : 10.64.8.2 }\n\
-             add element ip deckle public_out { 10.64.8.2 comment \"psa\" : 203.0.113.7 }\n";
+             add element ip deckle public_out { 10.64.8.2 comment \"psa\" : 203.0.113.7 }\n\
+             add element ip deckle own { 10.64.8.2 . 203.0.113.7 comment \"psa\" }\n";
         assert_eq!(text, wanted);
         assert_eq!(unlead(&seen(held), &machine()), "");
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 use crate::linux::command::{Run, run};
+use crate::linux::folder::unless_absent;
 
 const NAMESPACES: &str = "/run/netns";
 
@@ -120,6 +121,13 @@ impl Place {
             })
         };
         self.enter(format!("set the kernel's network settings in {self:?}"), act).await
+    }
+
+    /// A kernel setting in this place, if this kernel has it.
+    pub(super) async fn setting(&self, name: &'static str) -> Result<Option<String>> {
+        let act = move || unless_absent(fs::read_to_string(Path::new("/proc/sys/net").join(name)));
+        let seen = self.enter(format!("look at the setting {name} in {self:?}"), act).await?;
+        Ok(seen.map(|text| text.trim().to_owned()))
     }
 
     fn go_in(&self) -> std::io::Result<()> {

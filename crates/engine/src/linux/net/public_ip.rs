@@ -2,7 +2,9 @@
 //!
 //! **Invariants**: the maps say which machine an address leads to; they are changed last, both at once, so
 //! that what a crash left half done is seen as not done. Routes and entries of proxy ARP follow: they are
-//! laid before the maps, taken before them, and laid again from them when an uplink is mended.
+//! laid before the maps, taken before them, and laid again from them when an uplink is mended. The kernel's memory
+//! of connections goes with an address: an old one would be led the old way for as long as it lasts. One address
+//! changes hands at a time.
 
 use std::net::Ipv4Addr;
 
@@ -13,7 +15,7 @@ use super::network_rules::{self, Led};
 use super::place::Place;
 use super::rules::Ruleset;
 use super::uplink::Pair;
-use super::{Net, rules};
+use super::{Net, connections, rules};
 use crate::error::{Error, Result};
 use crate::specs::{HostNetwork, PublicIpSpec};
 
@@ -25,38 +27,34 @@ pub(super) async fn look(net: &Net, machine: &MachineId, network: &HostNetwork) 
     Ok(led_to(&rules::look(&place).await?, machine).first().map(|led| led.public_ip))
 }
 
+/// Who had the address loses it first, and with it the connections that were led by it: a crash at any point
+/// leaves an address that is seen to lead nowhere, and the next call begins anew.
 pub(super) async fn ensure(net: &Net, spec: &PublicIpSpec) -> Result<()> {
     let PublicIpSpec { machine, network, public_ip, ip } = spec;
+    let _alone = net.leading.lock().await;
     let place = net.place(network);
-    let act = format!("lead {public_ip} to {machine}");
     take_elsewhere(net, network, *public_ip).await?;
-    let seen = rules::look(&place).await?;
-    let led = led_to(&seen, machine);
-    for other in led.iter().filter(|led| led.public_ip != *public_ip) {
-        unroute(net, network, other.public_ip).await?;
-    }
-    route(net, network, *public_ip).await?;
+    let led = led_to(&rules::look(&place).await?, machine);
     if !matches!(&led[..], [one] if one.public_ip == *public_ip && one.ip == *ip) {
-        rules::apply(&place, &act, network_rules::lead(&seen, machine, *public_ip, *ip)).await?;
+        take_here(net, network, machine, *public_ip).await?;
+        let text = network_rules::lead(&rules::look(&place).await?, machine, *public_ip, *ip);
+        route(net, network, *public_ip).await?;
+        return rules::apply(&place, &format!("lead {public_ip} to {machine}"), text).await;
     }
-    Ok(())
+    route(net, network, *public_ip).await
 }
 
 pub(super) async fn remove(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<()> {
-    let place = net.place(network);
-    if place.is_there() {
-        let seen = rules::look(&place).await?;
-        for led in led_to(&seen, machine) {
-            unroute(net, network, led.public_ip).await?;
-        }
-        let text = network_rules::unlead(&seen, machine);
-        rules::apply(&place, &format!("take the public address from {machine}"), text).await?;
+    let _alone = net.leading.lock().await;
+    if net.place(network).is_there() {
+        unlead(net, network, machine).await?;
     }
     remove_stray_proxies(net).await
 }
 
 /// Lays the routes of a network whose uplink was made again. One that leads elsewhere by now stays there.
 pub(super) async fn lay_routes(net: &Net, network: &HostNetwork) -> Result<()> {
+    let _alone = net.leading.lock().await;
     for led in network_rules::led(&rules::look(&net.place(network)).await?) {
         if route_of(led.public_ip).await?.is_none() {
             route(net, network, led.public_ip).await?;
@@ -116,8 +114,37 @@ async fn take_elsewhere(net: &Net, network: &HostNetwork, public_ip: Ipv4Addr) -
     if id == network.to_string() || !other.is_there() {
         return Ok(());
     }
-    let text = network_rules::release(&rules::look(&other).await?, public_ip);
-    rules::apply(&other, &format!("take {public_ip} from {id}"), text).await
+    release(&other, id, public_ip).await
+}
+
+/// Takes the address from any machine of this network, and every other one from the machine that is to have it.
+async fn take_here(net: &Net, network: &HostNetwork, machine: &MachineId, public_ip: Ipv4Addr) -> Result<()> {
+    unlead(net, network, machine).await?;
+    release(&net.place(network), &network.to_string(), public_ip).await
+}
+
+/// Takes all public addresses from a machine of this network.
+async fn unlead(net: &Net, network: &HostNetwork, machine: &MachineId) -> Result<()> {
+    let place = net.place(network);
+    let seen = rules::look(&place).await?;
+    let led = led_to(&seen, machine);
+    for led in &led {
+        unroute(net, network, led.public_ip).await?;
+    }
+    let text = network_rules::unlead(&seen, machine);
+    rules::apply(&place, &format!("take the public address from {machine}"), text).await?;
+    for led in &led {
+        connections::forget(&place, led.public_ip).await?;
+    }
+    Ok(())
+}
+
+/// Takes the address from whichever machine of a namespace has it. What is left of its connections goes in any
+/// case: a crash may have come before that.
+async fn release(place: &Place, network: &str, public_ip: Ipv4Addr) -> Result<()> {
+    let text = network_rules::release(&rules::look(place).await?, public_ip);
+    rules::apply(place, &format!("take {public_ip} from {network}"), text).await?;
+    connections::forget(place, public_ip).await
 }
 
 async fn route(net: &Net, network: &HostNetwork, public_ip: Ipv4Addr) -> Result<()> {

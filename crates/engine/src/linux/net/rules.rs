@@ -8,6 +8,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use ipnet::Ipv4Net;
 use serde_json::Value;
 
 use super::place::Place;
@@ -96,6 +97,19 @@ impl Ruleset {
         dropping.map(|chain| (text(&chain["family"]), text(&chain["table"]), text(&chain["name"]))).collect()
     }
 
+    /// Whether some rule of a table accepts what comes in, and some rule what goes out, by links whose names begin
+    /// so.
+    pub(super) fn admits(&self, family: &str, table: &str, prefix: &str) -> bool {
+        let rules = self.0.iter().filter_map(|item| item.get("rule"));
+        let named: Vec<_> = rules.filter(|rule| rule["family"] == family && rule["table"] == table).collect();
+        ["iifname", "oifname"].iter().all(|side| named.iter().any(|rule| admits_by(rule, side, prefix)))
+    }
+
+    /// The names of all tables.
+    pub(super) fn tables(&self) -> Vec<String> {
+        self.0.iter().filter_map(|item| item.get("table")).map(|table| text(&table["name"])).collect()
+    }
+
     /// Whether there is a table or a chain of that name.
     pub(super) fn has(&self, kind: &str, name: &str) -> bool {
         self.0.iter().any(|item| item.get(kind).is_some_and(|item| item["name"] == name))
@@ -141,6 +155,20 @@ pub(super) async fn apply(place: &Place, act: &str, text: String) -> Result<()> 
         place.run("nft").args(["-f", "-"]).input(text).done(act).await?;
     }
     Ok(())
+}
+
+/// Whether a rule accepts all that passes links whose names begin so, and asks for nothing else.
+fn admits_by(rule: &Value, side: &str, prefix: &str) -> bool {
+    let steps = rule["expr"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut matches = steps.iter().filter_map(|step| step.get("match"));
+    steps.iter().any(|step| step.get("accept").is_some())
+        && matches.all(|asked| asked["left"]["meta"]["key"] == side && asked["right"] == format!("{prefix}*"))
+}
+
+/// Ranges as a set; those that lie in others are left out, because `nft` refuses overlaps.
+pub(super) fn set_of(ranges: &[Ipv4Net]) -> String {
+    let ranges = Ipv4Net::aggregate(&ranges.iter().map(Ipv4Net::trunc).collect());
+    format!("{{ {} }}", ranges.iter().map(Ipv4Net::to_string).collect::<Vec<_>>().join(", "))
 }
 
 fn text(value: &Value) -> String {
@@ -192,6 +220,17 @@ mod tests {
              add rule inet deckle_abc input iifname \"lo\" accept comment \"{mark}\"\n"
         );
         assert_eq!(table.text(), wanted);
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_touch_become_one() {
+        let set =
+            |ranges: &[&str]| set_of(&ranges.iter().map(|range| range.parse().unwrap()).collect::<Vec<_>>());
+        assert_eq!(set(&["10.0.0.0/8", "10.64.0.0/10"]), "{ 10.0.0.0/8 }");
+        assert_eq!(
+            set(&["203.0.113.0/25", "198.18.0.0/24", "203.0.113.128/25"]),
+            "{ 198.18.0.0/24, 203.0.113.0/24 }"
+        );
     }
 
     #[test]

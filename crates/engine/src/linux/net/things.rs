@@ -29,6 +29,13 @@ pub(super) async fn look(net: &Net) -> Result<Vec<HostThing>> {
     Ok(things)
 }
 
+/// The installation's table on the host, if it is there.
+pub(super) async fn look_host_rules(net: &Net) -> Result<Vec<HostThing>> {
+    let name = net.paths.rules();
+    let there = rules::look_table("inet", &name).await?.has("table", &name);
+    Ok(there.then(|| thing("rule", format!("table inet {name}"), "")).into_iter().collect())
+}
+
 async fn of_namespace(namespace: String, led: &mut Vec<Led>) -> Result<Vec<HostThing>> {
     let place = Place::Inside(namespace.clone());
     let inside = ip::links(&place).await?;

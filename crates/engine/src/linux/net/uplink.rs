@@ -17,10 +17,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::time::{Instant, sleep};
 
-use super::Net;
 use super::ip::{self, Link};
 use super::network_rules::UPLINK;
 use super::place::Place;
+use super::{Net, files};
 use crate::error::{Error, Result};
 use crate::specs::HostNetwork;
 
@@ -85,6 +85,11 @@ pub(super) async fn remove(name: &str) -> Result<()> {
         return Ok(());
     }
     ip::batch(&Place::Host, &format!("remove the uplink {name}"), &[format!("link delete {name}")]).await
+}
+
+/// Removes the lock under which uplinks' addresses are chosen: for the last installation of a host.
+pub(super) fn remove_lock() -> Result<()> {
+    files::remove(Path::new(CHOOSING)).map(|_| ())
 }
 
 /// The first /31 of `range` in which no address is taken.

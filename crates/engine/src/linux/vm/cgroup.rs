@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use deckle_api::ids::MachineId;
 
+use crate::linux::paths::Paths;
+
 /// What QEMU may need beside the guest's own memory: its code, its caches, its threads, and where it
 /// translates 256 MiB of translated code.
 const OVERHEAD_BYTES: u64 = 512 << 20;
@@ -24,6 +26,11 @@ pub struct Cgroups {
 
 impl Cgroups {
     /// The part that is named for this installation.
+    pub fn of(paths: &Paths) -> Self {
+        Self::new(paths.namespace_prefix().trim_end_matches('-'))
+    }
+
+    /// The part of that name.
     pub fn new(name: &str) -> Self {
         Self::under(Path::new(HIERARCHY), name)
     }
@@ -49,6 +56,14 @@ impl Cgroups {
         let quota_us = (u64::from(vcpus) + 1) * PERIOD_US;
         fs::write(group.join("cpu.max"), format!("{quota_us} {PERIOD_US}"))?;
         fs::write(group.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Removes the installation's part, which no machine is in any more.
+    pub fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir(&self.ours) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what a machine's process has left.
@@ -77,5 +92,8 @@ mod tests {
         assert_eq!(said("memory.max"), "1610612736");
         assert_eq!(said("cpu.max"), "300000 100000");
         assert_eq!(said("cgroup.procs"), "42");
+        assert!(cgroups.remove().is_err(), "a machine is in it");
+        fs::remove_dir_all(root.path().join("deckle-abc")).unwrap();
+        cgroups.remove().unwrap();
     }
 }

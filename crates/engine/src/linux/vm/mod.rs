@@ -59,7 +59,7 @@ pub struct Vms {
 impl Vms {
     /// Those that lie at `paths`, to be run as the probe has found.
     pub fn new(paths: Paths, acceleration: Acceleration) -> Self {
-        let cgroups = Cgroups::new(paths.namespace_prefix().trim_end_matches('-'));
+        let cgroups = Cgroups::of(&paths);
         Self { paths, acceleration, cgroups }
     }
 

@@ -32,9 +32,31 @@ pub fn udp(
     ethernet(to_mac, from_mac, 0x0800, &[header, udp].concat())
 }
 
+/// The same frame with a VLAN's tag.
+pub fn tagged(kind: u16, vlan: u16, frame: &[u8]) -> Vec<u8> {
+    [&frame[..12], &kind.to_be_bytes(), &vlan.to_be_bytes(), &frame[12..]].concat()
+}
+
 /// An ARP answer to everyone: `ip` is at `mac`.
 pub fn arp_answer(frame_from: Mac, mac: Mac, ip: Ipv4Addr) -> Vec<u8> {
     arp(2, frame_from, (mac, ip), ip)
+}
+
+/// The same answer to one card alone.
+pub fn arp_answer_to(to: Mac, mac: Mac, ip: Ipv4Addr) -> Vec<u8> {
+    let mut frame = arp(2, mac, (mac, ip), ip);
+    frame[..6].copy_from_slice(&to.0);
+    frame
+}
+
+/// What a card says that has come by an address: a question for itself, to everyone.
+pub fn arp_news(mac: Mac, ip: Ipv4Addr) -> Vec<u8> {
+    arp(1, mac, (mac, ip), ip)
+}
+
+/// An ARP question: who has `wanted`? tell `ip` at `mac`.
+pub fn arp_question(mac: Mac, ip: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
+    arp(1, mac, (mac, ip), wanted)
 }
 
 /// An ARP question by one that has no address yet: who has `ip`?

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use deckle_engine::specs::{Mac, NicSpec};
 
 use super::frames::{self, EVERYONE};
-use super::guest::Guest;
-use super::world::{OUTSIDE, World, nic, receiver};
+use super::guest::{Guest, holds};
+use super::world::{NEVER, OUTSIDE, SOON, World, fresh_port, ip, listen, nic, reaches, receiver, said};
 
 const BROADCAST: Ipv4Addr = Ipv4Addr::BROADCAST;
 
@@ -16,7 +16,10 @@ fn hello(from: Mac, ip: Ipv4Addr, text: &[u8]) -> Vec<u8> {
 
 /// Every way to lie that the guard knows, each marked as `wrong`.
 fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str, Vec<u8>)> {
-    let dhcp = frames::udp((EVERYONE, BROADCAST), (own.mac, own.ip), (67, 68), b"wrong");
+    let dhcp_of = |ip| frames::udp((EVERYONE, BROADCAST), (own.mac, ip), (67, 68), b"wrong");
+    let dhcp = dhcp_of(own.ip);
+    let drives = Ipv4Addr::from(u32::from(gateway) + 1);
+    let honest = hello(own.mac, own.ip, b"wrong");
     let strange = Mac([0x52, 0x54, 0, 9, 9, 9]);
     vec![
         ("another's address", hello(own.mac, other.ip, b"wrong")),
@@ -32,6 +35,19 @@ fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str,
         ("ARP with a strange card inside", frames::arp_answer(own.mac, strange, own.ip)),
         ("ARP from a strange card", frames::arp_answer(strange, own.mac, own.ip)),
         ("IPv6", frames::router_advertisement(own.mac)),
+        ("the drives' address", hello(own.mac, drives, b"wrong")),
+        ("ARP for the drives", frames::arp_answer(own.mac, own.mac, drives)),
+        ("ARP for the gateway, to one alone", frames::arp_answer_to(other.mac, own.mac, gateway)),
+        ("news that the gateway is here", frames::arp_news(own.mac, gateway)),
+        ("news that the drives are here", frames::arp_news(own.mac, drives)),
+        ("news that another is here", frames::arp_news(own.mac, other.ip)),
+        ("a question in the gateway's name", frames::arp_question(own.mac, gateway, other.ip)),
+        ("a lease server at the gateway", dhcp_of(gateway)),
+        ("a frame of a VLAN", frames::tagged(0x8100, 7, &honest)),
+        ("a frame with the tag of no VLAN", frames::tagged(0x8100, 0, &honest)),
+        ("a frame of a provider's VLAN", frames::tagged(0x88a8, 7, &honest)),
+        ("a frame of a VLAN in a VLAN", frames::tagged(0x88a8, 7, &frames::tagged(0x8100, 7, &honest))),
+        ("IPv6 in a VLAN", frames::tagged(0x8100, 7, &frames::router_advertisement(own.mac))),
         ("an unknown protocol", frames::ethernet(EVERYONE, own.mac, 0x88b5, b"wrong")),
     ]
 }
@@ -40,8 +56,8 @@ fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str,
 async fn no_lie_crosses_the_bridge() {
     let world = World::new().await;
     let spec = world.network("a", "10.64.8.0/24").await;
-    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 2)).await;
-    let other = Guest::ready(&world, &spec, nic(&spec, "b", 3)).await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 3)).await;
+    let other = Guest::ready(&world, &spec, nic(&spec, "b", 4)).await;
     for (number, (lie, frame)) in lies(&liar.nic, &other.nic, spec.gateway()).into_iter().enumerate() {
         let mark = format!("truth {number}.");
         let before = format!("before {number}.");
@@ -51,8 +67,45 @@ async fn no_lie_crosses_the_bridge() {
         let heard = other.heard_until(mark.as_bytes());
         other.heard_until(before.as_bytes());
         assert!(!heard.contains(&frame), "{lie} arrived");
+        assert!(!heard.iter().any(|frame| holds(frame, b"wrong")), "{lie} arrived, changed");
         assert!(heard.iter().all(|frame| frame[12..14] != [0x86, 0xdd]), "IPv6 arrived");
     }
+}
+
+/// The whole of a guest goes over to another's addresses, as its owner may have it do.
+#[tokio::test]
+async fn a_guest_that_takes_another_s_address_gets_nothing_of_it() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let thief = Guest::ready(&world, &spec, nic(&spec, "a", 3)).await;
+    let owner = Guest::ready(&world, &spec, nic(&spec, "b", 4)).await;
+    let friend = Guest::ready(&world, &spec, nic(&spec, "c", 5)).await;
+    assert!(friend.pings(owner.nic.ip) && friend.pings(spec.gateway()) && thief.pings(friend.nic.ip));
+    let drives = Ipv4Addr::new(10, 64, 8, 2);
+    for stolen in [owner.nic.ip, spec.gateway(), drives] {
+        ip(&format!("-n {} address flush dev eth0", thief.namespace));
+        ip(&format!("-n {} address add {stolen}/24 dev eth0", thief.namespace));
+        ip(&format!("-n {} route replace default dev eth0", thief.namespace));
+        let port = fresh_port();
+        let caught = listen(&thief.namespace, port);
+        thief.send(&frames::arp_news(thief.nic.mac, stolen));
+        assert!(!thief.pings(friend.nic.ip) && !thief.pings(OUTSIDE), "as {stolen}");
+        assert!(!reaches(&friend.namespace, stolen, port, NEVER), "{stolen} was caught");
+        let neighbours = said("ip", &["-n", &friend.namespace, "neigh", "show"]);
+        let (address, mac) = (format!("{stolen} "), thief.nic.mac.to_string());
+        let led = |line: &str| line.starts_with(&address) && line.contains(&mac);
+        assert!(!neighbours.lines().any(led), "{neighbours}");
+        assert!(friend.pings(owner.nic.ip) && friend.pings(spec.gateway()) && friend.pings(OUTSIDE));
+        drop(caught);
+    }
+    ip(&format!("-n {} address flush dev eth0", thief.namespace));
+    ip(&format!("-n {} address add {}/24 dev eth0", thief.namespace, owner.nic.ip));
+    ip(&format!("-n {} link set eth0 address {}", thief.namespace, owner.nic.mac));
+    assert!(!thief.pings(friend.nic.ip), "the whole of another");
+    let port = fresh_port();
+    let owned = listen(&owner.namespace, port);
+    assert!(reaches(&friend.namespace, owner.nic.ip, port, SOON));
+    assert_eq!(owned.join().unwrap(), Some(friend.nic.ip));
 }
 
 #[tokio::test]

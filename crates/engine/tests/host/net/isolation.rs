@@ -77,6 +77,48 @@ async fn only_the_gateways_services_are_reached_in_the_namespace() {
     assert!(reaches(&guest.namespace, spec.gateway(), 53, SOON));
 }
 
+/// The drives of a network are served at its second address.
+#[tokio::test]
+async fn the_drives_of_another_network_are_not_reached() {
+    let world = World::new().await;
+    let here = world.network("a", "10.64.8.0/24").await;
+    let there = world.network("b", "10.64.16.0/24").await;
+    let same = world.network("c", "10.64.16.0/24").await;
+    let guest = Guest::ready(&world, &here, nic(&here, "a", 3)).await;
+    let twin = Guest::ready(&world, &same, nic(&same, "c", 3)).await;
+    let near = Guest::ready(&world, &there, nic(&there, "b", 3)).await;
+    let namespace = world.namespace(&there.network);
+    let drives = Ipv4Addr::new(10, 64, 16, 2);
+    super::world::ip(&format!("-n {namespace} address replace {drives}/24 dev br0"));
+    let accept = format!("--net=/run/netns/{namespace} nft insert rule ip deckle input tcp dport 445 accept");
+    super::world::done("nsenter", &accept.split(' ').collect::<Vec<_>>());
+    let _served = within(&namespace, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 445)).unwrap());
+    assert!(reaches(&near.namespace, drives, 445, SOON));
+    let inner = Ipv4Addr::from(u32::from(world.uplink(&there.network)) + 1);
+    for from in [&guest, &twin] {
+        for to in [drives, inner] {
+            assert!(!reaches(&from.namespace, to, 445, NEVER), "{to} from {}", from.nic.machine);
+            assert!(!from.pings(to) || to == from.nic.ip, "{to} from {}", from.nic.machine);
+        }
+    }
+    // By the other's uplink, as its own kernel never would.
+    let [a, b, c, d] = here.gateway().octets();
+    let gateway = Mac([0x02, 0x64, a, b, c, d]);
+    let heard = receiver(&namespace, 446);
+    let accept = accept.replace("tcp dport 445", "udp dport 446");
+    super::world::done("nsenter", &accept.split(' ').collect::<Vec<_>>());
+    for to in [drives, inner, there.gateway(), world.uplink(&there.network)] {
+        guest.send(&frames::udp((gateway, to), (guest.nic.mac, guest.nic.ip), (446, 446), b"wrong"));
+    }
+    within(&near.namespace, move || {
+        let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        socket.send_to(b"truth", (drives, 446)).unwrap();
+    });
+    let mut text = [0; 16];
+    let length = heard.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"truth");
+}
+
 #[tokio::test]
 async fn machines_of_their_own_have_the_same_range_and_do_not_meet() {
     let world = World::new().await;

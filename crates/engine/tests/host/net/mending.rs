@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
+use deckle_api::Timestamp;
 use deckle_engine::seen::{HostThing, NetworkSeen};
 use deckle_engine::specs::{NetworkSpec, NicSpec};
 
@@ -84,6 +85,40 @@ async fn break_and_mend(damages: &[(&str, bool, bool)]) {
     let guest = Guest::ready(&world, &spec, nic).await;
     assert!(guest.pings(OUTSIDE));
     assert!(guest.resolves("psa", spec.gateway()));
+}
+
+#[tokio::test]
+async fn a_lease_server_that_ends_is_noticed_and_comes_back_with_its_leases() {
+    let mut world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let quiet = world.network("b", "10.64.16.0/24").await;
+    let guest = Guest::boot(&world, nic(&spec, "a", 3)).await;
+    let since = Timestamp::of_system_clock();
+    guest.take_lease(world.paths.state()).expect("no lease");
+    let file = world.paths.network(&spec.network).join("leases");
+    let leases = || fs::read_to_string(&file).unwrap();
+    let before = leases();
+    for round in ["that this server started", "that another one started"] {
+        let things = world.things().await;
+        let here: Vec<_> = things.into_iter().filter(|thing| thing.of == spec.network.to_string()).collect();
+        let began = Instant::now();
+        done("kill", &["-9", &lease_server(&here).to_string()]);
+        let lost = tokio::time::timeout(SOON, world.losses.next()).await;
+        assert_eq!(lost.expect("nothing was noticed"), spec.network, "one {round}");
+        assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Broken);
+        world.net.ensure_network(&spec).await.unwrap();
+        assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
+        assert!(began.elapsed() < SOON, "{round}: back after {:?}", began.elapsed());
+        assert_eq!(leases(), before);
+        let leased = world.net.leased(&guest.nic.machine, &spec.network, since).await.unwrap();
+        assert!(leased.is_some_and(|at| at >= since), "{round}");
+        assert!(guest.resolves("psa", spec.gateway()));
+        world.restart().await;
+        for spec in [&spec, &quiet] {
+            assert_eq!(world.net.look_network(spec).await.unwrap(), NetworkSeen::Whole);
+        }
+    }
+    guest.take_lease(world.paths.state()).expect("no lease from the new one");
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ pub struct World {
     pub net: Net,
     pub paths: Paths,
     pub settings: Settings,
+    /// Where the ends of the networks' servers are noticed.
+    pub losses: Losses,
     pub outside: String,
     _state: TempDir,
     _alone: Option<Flock<File>>,
@@ -68,10 +70,12 @@ impl World {
         settings.state = state.path().to_owned();
         settings.name_servers = vec![OUTSIDE];
         let paths = Paths::new(tag.clone(), state.path().to_owned());
+        let losses = Losses::default();
         let mut world = Self {
-            net: Net::new(paths.clone(), settings.clone(), Losses::default()),
+            net: Net::new(paths.clone(), settings.clone(), losses.clone()),
             paths,
             settings,
+            losses,
             outside: format!("out-{tag}"),
             _state: state,
             _alone: None,
@@ -86,7 +90,8 @@ impl World {
 
     /// As after a new start of the server.
     pub async fn restart(&mut self) {
-        self.net = Net::new(self.paths.clone(), self.settings.clone(), Losses::default());
+        self.losses = Losses::default();
+        self.net = Net::new(self.paths.clone(), self.settings.clone(), self.losses.clone());
         self.net.start().await.unwrap();
     }
 
