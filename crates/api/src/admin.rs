@@ -1,5 +1,6 @@
 //! What an operator asks of the running server, over its own socket: never over the API's listener.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use deckle_api_macros::wire;
@@ -57,6 +58,27 @@ pub struct Team {
     pub dt_created: Timestamp,
     /// Who is in it.
     pub members: Vec<Member>,
+    /// What it may have at most. What is not listed has no limit.
+    pub limits: Vec<Limit>,
+}
+
+/// What a team may have at most of one kind of thing, and what it has.
+#[wire]
+pub struct Limit {
+    /// What is counted: `machines`, `private-networks`, `public-ips`, `shared-drives`, `shared-drives-gb` (the
+    /// sizes of drives together, in GB), or `gpus/` and a model of GPUs.
+    pub noun: String,
+    /// How many it may have.
+    pub most: u64,
+    /// How many it has. More than it may: then there were more before the limit was set.
+    pub in_use: u64,
+}
+
+/// Limits of a team to set or to lift: `POST /admin/teams/{id}/limits`. Those that are not named stay.
+#[wire(strict)]
+pub struct SetLimits {
+    /// How many the team may have of each; null for no limit.
+    pub limits: BTreeMap<String, Option<u64>>,
 }
 
 /// A user of a team.

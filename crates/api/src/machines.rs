@@ -2,8 +2,9 @@
 
 use deckle_api_macros::wire;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Timestamp;
 use crate::ids::{MachineId, PrivateNetworkId, SnapshotId, StartupScriptId, TemplateId, UserId};
@@ -254,8 +255,9 @@ pub struct UpdateMachine {
     pub machine_type: Optional<String>,
     /// The size of its disk.
     pub disk_size: Optional<SizeGb>,
-    /// The private network that it is to be in.
-    pub network_id: Optional<PrivateNetworkId>,
+    /// The private network that it is to be in. Null is taken as if it were left out: a machine leaves a
+    /// network only for another one.
+    pub network_id: Optional<NetworkOrNull>,
     /// Where its public address comes from.
     pub public_ip_type: Optional<PublicIpType>,
     /// Whether snapshots are to be taken by themselves.
@@ -277,6 +279,19 @@ pub struct UpdateMachine {
     /// To which snapshot.
     pub restore_point_snapshot_id: Optional<SnapshotId>,
 }
+
+/// A private network, or null, which is taken as if it were left out. The schema names the network only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetworkOrNull(pub Option<PrivateNetworkId>);
+
+impl PartialSchema for NetworkOrNull {
+    fn schema() -> RefOr<Schema> {
+        PrivateNetworkId::schema()
+    }
+}
+
+impl ToSchema for NetworkOrNull {}
 
 /// What was changed: the machine, and the event that tells how it goes where its host takes part.
 #[wire]

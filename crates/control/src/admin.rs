@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
 use deckle_api::admin::{
-    ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, Member, SetMember, Team, Template,
+    ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, Member, SetLimits, SetMember, Team, Template,
 };
 use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, UserId};
 
@@ -21,6 +21,7 @@ use crate::{machines, os_templates, private_networks, shared_drives, teams};
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/admin/teams", get(list_teams).post(create_team))
+        .route("/admin/teams/{id}/limits", post(set_limits))
         .route("/admin/teams/{id}/members", post(set_member))
         .route("/admin/teams/{id}/members/{user_id}", delete(remove_member))
         .route("/admin/keys", get(list_keys).post(create_key))
@@ -36,6 +37,14 @@ async fn list_teams(State(app): State<App>) -> Answer<Vec<Team>> {
 
 async fn create_team(State(app): State<App>, Body(wanted): Body<CreateTeam>) -> Answer<Team> {
     show(teams::service::create(&app, wanted).await?)
+}
+
+async fn set_limits(
+    State(app): State<App>,
+    Path(team): Path<TeamId>,
+    Body(wanted): Body<SetLimits>,
+) -> Answer<Team> {
+    show(teams::service::set_limits(&app, &team, wanted).await?)
 }
 
 async fn set_member(

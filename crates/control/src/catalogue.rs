@@ -112,6 +112,18 @@ impl Catalogue {
         self.types.iter().find(|machine_type| machine_type.label.eq_ignore_ascii_case(label))
     }
 
+    /// How many GPUs of a model each type has, of those that have some.
+    pub fn with_gpu(&self, model: &str) -> impl Iterator<Item = (&str, u32)> {
+        let gpus = self.types.iter().filter_map(|found| Some((found.label.as_str(), found.gpu.as_ref()?)));
+        gpus.filter(move |(_, gpu)| gpu.model == model).map(|(label, gpu)| (label, gpu.count))
+    }
+
+    /// A model of GPUs, as the catalogue writes it.
+    pub fn gpu_model(&self, model: &str) -> Option<&str> {
+        let models = self.types.iter().filter_map(|found| Some(found.gpu.as_ref()?.model.as_str()));
+        models.into_iter().find(|known| known.eq_ignore_ascii_case(model))
+    }
+
     /// The type that a request names in `machineType`.
     pub fn wanted(&self, label: &str) -> Result<&Type> {
         let unknown = || {

@@ -1,7 +1,7 @@
 //! The settings of a server: a TOML file, every value with a default, every limit with a name.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use deckle_api::regions::Region;
@@ -18,6 +18,9 @@ pub struct Config {
     pub private_pool: Ipv4Net,
     /// The ranges that machines' public addresses come from.
     pub public_pools: Vec<Ipv4Net>,
+    /// The ranges of the regions that have public addresses of their own, by the region's code: such a region
+    /// takes none of `public_pools`.
+    pub region_pools: BTreeMap<String, Vec<Ipv4Net>>,
     /// A file with machine types instead of the built-in catalogue.
     pub machine_types: Option<PathBuf>,
     /// Where Prometheus finds `/metrics`; nowhere when it is left out or empty.
@@ -38,6 +41,7 @@ impl Default for Config {
             regions: Region::DEFAULT.map(str::to_owned).to_vec(),
             private_pool: linux.private_pool,
             public_pools: linux.public_pools.clone(),
+            region_pools: BTreeMap::new(),
             machine_types: None,
             metrics: None,
             tls: None,
@@ -53,10 +57,14 @@ impl Config {
         toml::from_str(text)
     }
 
-    /// The public addresses, from the first on. A pool's first and last one are left out, unless it has
-    /// two addresses or one.
-    pub fn public_ips(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.public_pools.iter().flat_map(Ipv4Net::hosts)
+    /// The ranges that a region's public addresses come from.
+    pub fn public_pools_of(&self, region: &str) -> &[Ipv4Net] {
+        self.region_pools.get(region).unwrap_or(&self.public_pools)
+    }
+
+    /// The ranges of every region's public addresses.
+    pub fn all_public_pools(&self) -> Vec<Ipv4Net> {
+        self.public_pools.iter().chain(self.region_pools.values().flatten()).copied().collect()
     }
 
     /// How many /21s the pool of private networks has.
@@ -82,7 +90,27 @@ impl Config {
             let cure = "expected at least 1; requests_s = 0 is what switches the limit off";
             wrong.insert("limits.requests_burst", cure.to_owned());
         }
+        if let Some(unknown) = self.region_pools.keys().find(|code| !self.regions.contains(code)) {
+            let known = self.regions.join(", ");
+            wrong.insert("region_pools", format!("there is no region `{unknown}`; there are {known}"));
+        }
+        if let Some((one, other)) = self.overlap() {
+            wrong.insert("public_pools", format!("{one} and {other} overlap; no two ranges may"));
+        }
         wrong
+    }
+
+    /// Two ranges that have an address in common, one of them of public addresses.
+    fn overlap(&self) -> Option<(Ipv4Net, Ipv4Net)> {
+        let mut others = vec![self.private_pool, self.linux.uplinks];
+        for range in self.all_public_pools() {
+            let shares = |other: &&Ipv4Net| other.contains(&range) || range.contains(*other);
+            if let Some(other) = others.iter().find(shares) {
+                return Some((range, *other));
+            }
+            others.push(range);
+        }
+        None
     }
 }
 
@@ -203,6 +231,50 @@ mod tests {
     #[test]
     fn the_default_pool_has_2048_networks() {
         assert_eq!(Config::default().network_slots(), 2048);
-        assert_eq!(Config::default().public_ips().count(), 254);
+    }
+
+    #[test]
+    fn a_region_has_the_pools_of_all_unless_it_has_its_own() {
+        let text = "public_pools = ['198.51.100.0/25']\n[region_pools]\nams1 = ['198.51.100.128/25']";
+        let config = Config::read(text).unwrap();
+        let of = |region| config.public_pools_of(region).iter().map(Ipv4Net::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (of("ny2"), of("ams1")),
+            (vec!["198.51.100.0/25".into()], vec!["198.51.100.128/25".into()])
+        );
+        assert_eq!(config.all_public_pools().len(), 2);
+        assert_eq!(config.contradictions(), BTreeMap::new());
+        assert_eq!(Config::default().contradictions(), BTreeMap::new());
+    }
+
+    #[test]
+    fn pools_that_contradict_each_other_are_named() {
+        for (text, setting, told) in [
+            (
+                "[region_pools]\nmars = []",
+                "region_pools",
+                "there is no region `mars`; there are ny2, ca1, ams1",
+            ),
+            ("public_pools = ['10.70.0.0/24']", "public_pools", "10.70.0.0/24 and 10.64.0.0/10 overlap"),
+            (
+                "[region_pools]\nca1 = ['203.0.113.128/30']",
+                "public_pools",
+                "203.0.113.128/30 and 203.0.113.0/24",
+            ),
+            (
+                "public_pools = ['198.51.100.0/24', '198.51.100.7/32']",
+                "public_pools",
+                "198.51.100.7/32 and 198",
+            ),
+            (
+                "public_pools = ['100.64.0.0/10']\n[linux]\nuplinks = '100.96.0.0/16'",
+                "public_pools",
+                "100.64.0.0/10 and 100.96",
+            ),
+        ] {
+            let wrong = Config::read(text).unwrap().contradictions();
+            let found = wrong.get(setting).map(String::as_str).unwrap_or_default();
+            assert!(found.starts_with(told), "{text}: {wrong:?}");
+        }
     }
 }

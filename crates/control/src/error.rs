@@ -92,6 +92,7 @@ impl Error {
     pub fn of_field(self, field: &str) -> Self {
         match self {
             Self::NotFound(told) => Self::NotFound(format!("{field}: {told}")),
+            Self::Precondition(told) => Self::Precondition(format!("{field}: {told}")),
             other => other,
         }
     }

@@ -21,6 +21,9 @@ mod names;
 mod os_templates;
 mod patience;
 mod private_networks;
+mod protections;
+mod public_ips;
+mod quotas;
 pub mod rates;
 pub mod reconciler;
 mod regions;
@@ -50,6 +53,7 @@ fn v1() -> OpenApiRouter<App> {
         .merge(private_networks::http::routes())
         .merge(shared_drives::http::routes())
         .merge(firewall_rules::http::routes())
+        .merge(public_ips::http::routes())
         .merge(startup_scripts::routes())
         .merge(ssh_keys::routes())
 }

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::openapi::Failure;
 use crate::http::{Answer, Caller, show};
+use crate::quotas::{self, Noun};
 use crate::teams;
 
 /// The name of a dashboard's cookie.
@@ -77,10 +78,11 @@ async fn of(app: &App, caller: &Caller) -> Result<Session> {
     let (user, memberships) = teams::service::user_of(app, &caller.user).await?.ok_or_else(gone)?;
     let team =
         memberships.iter().map(|(_, team)| team).find(|team| team.id.0 == caller.team).ok_or_else(gone)?;
+    let most = quotas::service::most(app.store.read(), &caller.team, &Noun::Machines).await?;
     let team = SessionTeam {
         namespace: team.namespace.clone(),
         is_private: false,
-        max_machines: NO_QUOTA,
+        max_machines: most.map_or(NO_QUOTA, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         id: team.id.0.clone(),
         analytics_id: number(team.number),
     };

@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::http::{Caller, Refusal};
 use crate::idempotency::commit_once;
 use crate::private_networks::{self, NetworkSeen};
+use crate::quotas::Noun;
 use crate::store::Cursors;
-use crate::{machines, names, regions};
+use crate::{machines, names, quotas, regions};
 
 /// The page of a team's networks that a query asks for.
 pub async fn list(app: &App, caller: &Caller, query: ListNetworks) -> Result<PrivateNetworkPage, Refusal> {
@@ -26,7 +27,7 @@ pub async fn list(app: &App, caller: &Caller, query: ListNetworks) -> Result<Pri
     let after = after.map_err(|_| wrong_cursor())?;
     let limit = Limit::new(query.limit.into()).unwrap_or_default();
     let rows = private_networks::service::page_seen(app, &caller.team, region, limit, after).await?;
-    let full = private_networks::service::quota_is_full(app.store.read(), &caller.team).await?;
+    let full = quotas::service::is_full(app, app.store.read(), &caller.team, &Noun::PrivateNetworks).await?;
     let next_cursor = rows.next.as_ref().map(|next| cursors.write(next));
     let data = rows.rows.iter().map(|seen| views::item(seen, full)).collect::<Result<_>>()?;
     Ok(PrivateNetworkPage { data, has_more: next_cursor.is_some(), next_cursor })
@@ -51,7 +52,7 @@ pub async fn create(
         Error::Conflict(_) => Refusal::of(ProblemCode::PrivateNetworkOverlap, error),
         error => error.into(),
     })?;
-    let detail = detail(&*tx, caller, &NetworkSeen { network, machines: 0, drives: 0 }).await?;
+    let detail = detail(app, &*tx, caller, &NetworkSeen { network, machines: 0, drives: 0 }).await?;
     commit_once(app, tx, caller, &detail).await?;
     Ok(detail)
 }
@@ -75,7 +76,7 @@ fn checked(app: &App, wanted: &PrivateNetworkCreate) -> Result<private_networks:
 /// A team's network with what is in it.
 pub async fn get(app: &App, caller: &Caller, id: Option<PnetId>) -> Result<PrivateNetworkDetail, Refusal> {
     let seen = find(app.store.read(), caller, id).await?;
-    Ok(detail(app.store.read(), caller, &seen).await?)
+    Ok(detail(app, app.store.read(), caller, &seen).await?)
 }
 
 /// Deletes a network that nothing is attached to.
@@ -88,11 +89,6 @@ pub async fn delete(app: &App, caller: &Caller, id: Option<PnetId>) -> Result<()
             Error::Precondition(format!("{id} is protected against deletion; end its protection first"));
         return Err(Refusal::of(ProblemCode::NetworkProtected, told));
     }
-    if seen.machines == 0 && seen.drives > 0 {
-        let drives = private_networks::service::drives_in(app.store.read(), id).await?.join(", ");
-        let told = Error::Precondition(format!("{id} still has shared drives: {drives}; delete them first"));
-        return Err(Refusal::of(ProblemCode::NetworkInUse, told));
-    }
     let deleted = private_networks::service::delete(app, caller, id).await;
     deleted.map_err(|error| match error {
         Error::Precondition(_) => Refusal::of(ProblemCode::NetworkInUse, error),
@@ -102,12 +98,13 @@ pub async fn delete(app: &App, caller: &Caller, id: Option<PnetId>) -> Result<()
 }
 
 async fn detail(
+    app: &App,
     store: &impl ConnectionTrait,
     caller: &Caller,
     seen: &NetworkSeen,
 ) -> Result<PrivateNetworkDetail> {
     let attached = machines::service::attached_to(store, &seen.network.id.0).await?;
-    let full = private_networks::service::quota_is_full(store, &caller.team).await?;
+    let full = quotas::service::is_full(app, store, &caller.team, &Noun::PrivateNetworks).await?;
     views::detail(seen, attached, full)
 }
 

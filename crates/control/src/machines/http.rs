@@ -3,8 +3,11 @@
 use axum::extract::State;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::ids::MachineId;
-use deckle_api::machines::{CreateMachine, ListMachines, Machine, MachineOrdered};
+use deckle_api::machines::{
+    CreateMachine, ListMachines, Machine, MachineOrdered, MachineUpdated, UpdateMachine,
+};
 use deckle_api::paging::Page;
+use deckle_api::protections::{Protection, SetProtection};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,11 +21,12 @@ use crate::http::{Answer, Body, Caller, Ignored, Path, Query, show};
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(get, delete))
+        .routes(routes!(get, update, delete))
         .routes(routes!(start))
         .routes(routes!(stop))
         .routes(routes!(restart))
         .routes(routes!(console_log))
+        .routes(routes!(protection, protect))
 }
 
 /// List machines
@@ -55,6 +59,19 @@ async fn create(
     responses((status = 200, description = "Successful response", body = Machine), Failure))]
 async fn get(State(app): State<App>, caller: Caller, Path(id): Path<MachineId>) -> Answer<Machine> {
     show(shown(&app, service::get(app.store.read(), &caller, &id).await?))
+}
+
+/// Change a machine
+#[utoipa::path(put, path = "/machines/{id}", operation_id = "machines-update", tag = "Machine",
+    params(("id" = MachineId, Path)), request_body = UpdateMachine, security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineUpdated), Failure))]
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<MachineId>,
+    Body(wanted): Body<UpdateMachine>,
+) -> Answer<MachineUpdated> {
+    show(service::update(&app, &caller, &id, wanted).await?)
 }
 
 /// Delete a machine
@@ -120,4 +137,8 @@ async fn console_log(
     Query(query): Query<ConsoleLogQuery>,
 ) -> Answer<ConsoleLog> {
     show(service::console_log(&app, &caller, &id, &query).await?)
+}
+
+crate::protections::paths! {
+    "/machines/{id}/protection", "machines-getProtection", "machines-protect", "id" = MachineId
 }

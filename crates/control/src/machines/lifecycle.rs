@@ -1,6 +1,7 @@
 //! A visit to a machine: look, decide one step, take it, and come again.
 
 mod acts;
+mod moves;
 mod outcomes;
 
 use std::net::Ipv4Addr;

@@ -16,6 +16,9 @@
 //!           on its host)
 //! ```
 //!
+//! A machine that is to be in another network (`moving_to`) stays in its own, for every look, until nothing of
+//! it is left there. Then one write says that it is in the other one: there is always one place to look for it.
+//!
 //! The words are intents: what was asked for. What is there is looked up; [`policy`] says which one step
 //! leads from there to the intent, [`lifecycle`] takes it, and the next look is the only memory.
 //!
@@ -24,9 +27,11 @@
 //! - A disk is made once: a row says that it was made *before* anything is written to it, and a made disk
 //!   that is not seen is lost: told, never made again.
 //! - An off machine has a disk on its host and nothing else.
+//! - Each change of what is wanted of a machine counts as an order: what a visit found before it is void.
 
 pub mod http;
 pub mod lifecycle;
+mod namesakes;
 mod placement;
 pub mod policy;
 pub mod service;

@@ -31,8 +31,12 @@ pub struct Sight {
     pub nic: bool,
     /// Whether its network knows the names that it is to have there.
     pub names: bool,
+    /// Whether it is to be in another network than the one that it is looked for in.
+    pub moving: bool,
     /// Its public address.
     pub public_ip: PublicIp,
+    /// Whether the public address that it holds is claimed: it is kept while the machine is off.
+    pub claimed: bool,
     /// Whether its memory and processors are taken on its host.
     pub placed: bool,
     /// Its power.
@@ -70,7 +74,7 @@ pub enum Disk {
 /// A machine's public address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublicIp {
-    /// None is held and none leads to the machine.
+    /// None is held, and none leads to the machine.
     Free,
     /// One is wanted while the machine is on; none is held.
     Wanted,
@@ -78,6 +82,8 @@ pub enum PublicIp {
     Held,
     /// The one that is held leads to the machine.
     Routed,
+    /// One leads to the machine that it does not hold.
+    Stray,
 }
 
 /// A machine's power.
@@ -162,6 +168,8 @@ pub enum Step {
     UnplugNic,
     /// Remove the network that the machine had to itself.
     RemoveNetwork,
+    /// Say that the machine is in its other network from now on.
+    Move,
     /// Remove the disk.
     DeleteDisk,
     /// Say that the machine is as it should be.
@@ -196,6 +204,7 @@ impl Step {
             | Self::AwaitHalt
             | Self::DropPublicIp
             | Self::Displace
+            | Self::Move
             | Self::Settle
             | Self::Forget
             | Self::Tell(_) => false,
@@ -215,9 +224,10 @@ pub enum Trouble {
 /// The whole policy, as a pure function: no clock, no database, no host.
 pub fn next(intent: Intent, sight: &Sight) -> Step {
     match intent {
+        Intent::Blank | Intent::Gone if sight.power != Power::Off => Step::CutPower,
+        Intent::On | Intent::Off | Intent::Blank if sight.moving => away(sight).unwrap_or(Step::Move),
         Intent::On => on(sight),
         Intent::Off => down(sight).unwrap_or_else(|| rest(sight)),
-        Intent::Blank | Intent::Gone if sight.power != Power::Off => Step::CutPower,
         Intent::Blank | Intent::Gone => down(sight).unwrap_or_else(|| clear(intent, sight)),
     }
 }
@@ -249,6 +259,7 @@ fn on(sight: &Sight) -> Step {
     match sight.public_ip {
         PublicIp::Wanted => return Step::HoldPublicIp,
         PublicIp::Held => return Step::RoutePublicIp,
+        PublicIp::Stray => return Step::UnroutePublicIp,
         PublicIp::Free | PublicIp::Routed => {}
     }
     match (sight.power, sight.guest) {
@@ -259,23 +270,28 @@ fn on(sight: &Sight) -> Step {
     }
 }
 
-/// The step that takes a machine's power and its places, while it has any.
-fn down(sight: &Sight) -> Option<Step> {
+/// The step that takes a machine away from its network, its power first, while it has anything there.
+fn away(sight: &Sight) -> Option<Step> {
     match sight.power {
         Power::On | Power::OnBefore => return Some(stop(sight)),
         Power::Halted | Power::HaltedBefore => return Some(Step::CutPower),
         Power::Off => {}
     }
-    if sight.public_ip == PublicIp::Routed {
+    if matches!(sight.public_ip, PublicIp::Routed | PublicIp::Stray) {
         return Some(Step::UnroutePublicIp);
     }
     if sight.nic {
         return Some(Step::UnplugNic);
     }
-    if sight.own_network && sight.network != Network::Absent {
-        return Some(Step::RemoveNetwork);
+    (sight.own_network && sight.network != Network::Absent).then_some(Step::RemoveNetwork)
+}
+
+/// The step that takes all that an off machine does not have, while it has any of it.
+fn down(sight: &Sight) -> Option<Step> {
+    if let Some(step) = away(sight) {
+        return Some(step);
     }
-    if sight.public_ip == PublicIp::Held {
+    if sight.public_ip == PublicIp::Held && !sight.claimed {
         return Some(Step::DropPublicIp);
     }
     sight.placed.then_some(Step::Displace)
@@ -313,7 +329,9 @@ pub fn shown(intent: Intent, event: Option<MachineEventName>, sight: &Sight) -> 
         Intent::Off | Intent::Blank | Intent::Gone if powered => MachineState::Stopping,
         Intent::Off if event == Some(MachineEventName::Create) => MachineState::Provisioning,
         Intent::Off | Intent::Blank | Intent::Gone => MachineState::Off,
-        Intent::On if event == Some(MachineEventName::Restart) => MachineState::Restarting,
+        Intent::On if matches!(event, Some(MachineEventName::Restart | MachineEventName::VmMigrate)) => {
+            MachineState::Restarting
+        }
         Intent::On if event == Some(MachineEventName::Create) && !powered => MachineState::Provisioning,
         Intent::On => match (sight.power, sight.guest) {
             (Power::On, Guest::Leased) => MachineState::Serviceready,
@@ -329,6 +347,7 @@ pub fn shown_when_ordered(order: MachineEventName, before: MachineState) -> Mach
         MachineEventName::Create => MachineState::Provisioning,
         MachineEventName::Start => MachineState::Starting,
         MachineEventName::Restart => MachineState::Restarting,
+        MachineEventName::VmMigrate if before != MachineState::Off => MachineState::Restarting,
         MachineEventName::Stop | MachineEventName::Deactivate if before != MachineState::Off => {
             MachineState::Stopping
         }

@@ -1,20 +1,26 @@
 //! The rules of machines: what may be ordered, and when.
 
+mod addresses;
 mod create;
+mod moves;
+mod update;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
-use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId, TeamId};
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{ListMachines, Machine, MachineOrder};
 use deckle_api::paging::Page;
 use deckle_api::regions::Region;
 use sea_orm::ConnectionTrait;
 
+pub use addresses::{assignable, gain_public_ip, lose_public_ip};
 pub use create::create;
+pub use moves::move_all_into;
+pub use update::update;
 
 use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
@@ -24,8 +30,9 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
+use crate::protections;
 use crate::reconciler::Object;
-use crate::store::{Cursors, Tx};
+use crate::store::{Cursors, Tx, ip};
 
 /// An event, and the machine that it is about.
 pub type Ordered = (EventRow, Model);
@@ -154,6 +161,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordere
         Some(event) => machine_events::service::end(&tx, &event, End::Cancelled, app.clock.now()).await?,
         None => {}
     }
+    protections::refuse(machine.protected, &format!("machines/{id}"))?;
     order(app, tx, machine, Intent::Gone, 0, MachineEventName::Deactivate).await
 }
 
@@ -163,14 +171,30 @@ async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> R
     if event.name.0 == name {
         return Ok(Some(event));
     }
-    let (machine, event) = (&machine.id.0, machine_events::shown(event));
-    let name = serde_json::to_value(event.name).unwrap_or_default();
-    Err(Error::Conflict(format!(
-        "the event {} ({}) of {machine} is still {}; wait until it ends",
-        event.id,
-        name.as_str().unwrap_or_default(),
-        if event.dt_started.is_some() { "in progress" } else { "new" },
-    )))
+    Err(in_the_way(machine, event))
+}
+
+/// An open event leaves no room for another one.
+fn in_the_way(machine: &Model, event: EventRow) -> Error {
+    let (machine, name) = (&machine.id.0, event_word(&event));
+    let state = if event.dt_started.is_some() { "in progress" } else { "new" };
+    let id = event.id.0;
+    Error::Conflict(format!("the event {id} ({name}) of {machine} is still {state}; wait until it ends"))
+}
+
+/// The name of an event, in the wire's word.
+fn event_word(event: &EventRow) -> String {
+    let name = serde_json::to_value(event.name.0).unwrap_or_default();
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+/// What is asked for but not built yet is refused by name: fields, and whether they ask for something.
+fn refuse_asked(fields: &[(&str, bool)]) -> Result<()> {
+    let asked: Vec<_> = fields.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Precondition(format!("{}: not built yet in this version; leave it out", asked.join(", "))))
 }
 
 fn being_deleted(id: &MachineId) -> Error {
@@ -231,7 +255,39 @@ pub async fn console_log(
     })
 }
 
-/// The ids of the machines that are in a network.
+/// Whether a machine is protected against deletion.
+pub async fn protection(app: &App, caller: &Caller, id: &MachineId) -> Result<bool> {
+    Ok(get(app.store.read(), caller, id).await?.protected)
+}
+
+/// Protects a machine against deletion, or no longer.
+pub async fn protect(app: &App, caller: &Caller, id: &MachineId, protected: bool) -> Result<()> {
+    caller.must_be_admin("protect machines")?;
+    let tx = app.store.begin().await?;
+    let machine = get(&*tx, caller, id).await?;
+    if machine.intent.0 == Intent::Gone {
+        return Err(being_deleted(id));
+    }
+    store::protect(&*tx, &machine, protected).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// How many machines a team has.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64> {
+    Ok(store::count(store, team).await?)
+}
+
+/// How many GPUs of a model a team's machines have, on or off.
+pub async fn count_gpus(app: &App, store: &impl ConnectionTrait, team: &TeamId, model: &str) -> Result<u64> {
+    let types: Vec<_> = app.catalogue.with_gpu(model).collect();
+    let labels: Vec<_> = types.iter().map(|(label, _)| *label).collect();
+    let machines = store::count_by_type(store, team, &labels).await?;
+    let of_type = |label: &str| types.iter().find(|(known, _)| *known == label).map_or(0, |(_, gpus)| *gpus);
+    Ok(machines.iter().map(|(label, count)| u64::from(of_type(label)) * count.unsigned_abs()).sum())
+}
+
+/// The machines that are in a network or on their way into it, by id and name.
 pub async fn in_network(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<String>> {
     let machines = store::in_network(store, network).await?;
     Ok(machines.into_iter().map(|row| format!("{} ({})", row.id.0, row.name)).collect())
@@ -243,7 +299,7 @@ pub async fn places_in_network(
     network: &PrivateNetworkId,
 ) -> Result<Vec<(MachineId, Ipv4Addr)>> {
     let places = store::places_in_network(store, network).await?;
-    Ok(places.into_iter().map(|(id, ip)| (id, store::ip(ip))).collect())
+    Ok(places.into_iter().map(|(id, address)| (id, ip(address))).collect())
 }
 
 /// Says that a machine's own network is to be something else on its host: it is visited.
@@ -255,13 +311,13 @@ pub async fn unsettle(tx: &mut Tx, id: &MachineId) -> Result<()> {
 
 /// The machines that are in a network, and those on their way into it, the lowest address there first.
 pub async fn attached_to(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<Vec<Attached>> {
-    let mut attached: Vec<_> = store::attached_to(store, id)
+    let mut attached: Vec<_> = store::in_network(store, id)
         .await?
         .into_iter()
         .map(|row| {
             let arriving = row.network_id.as_ref().is_none_or(|network| network.0 != *id);
             let private_ip = match row.moving_ip.filter(|_| arriving) {
-                Some(there) => store::ip(there),
+                Some(there) => ip(there),
                 None => row.private_ip(),
             };
             Attached { id: row.id.0, name: row.name, private_ip, dt_created: row.dt_created.into() }

@@ -33,7 +33,9 @@ pub fn of(
         disk: disk(row, seen),
         nic: seen.nic,
         names: row.named,
+        moving: row.moving_to.is_some(),
         public_ip: public_ip(row, seen.public_ip),
+        claimed: row.public_ip_type.0 == PublicIpType::Static,
         placed: row.placed,
         power: power(row, seen.power),
         guest: guest(row, seen, has_agent, now, limits),
@@ -53,8 +55,8 @@ fn disk(row: &Model, seen: &MachineSeen) -> Disk {
 fn public_ip(row: &Model, routed: Option<Ipv4Addr>) -> PublicIp {
     match (row.public_ip(), routed) {
         (Some(held), Some(routed)) if held == routed => PublicIp::Routed,
-        (Some(_), _) => PublicIp::Held,
-        (None, Some(_)) => PublicIp::Routed,
+        (_, Some(_)) => PublicIp::Stray,
+        (Some(_), None) => PublicIp::Held,
         (None, None) if row.public_ip_type.0 == PublicIpType::Dynamic => PublicIp::Wanted,
         (None, None) => PublicIp::Free,
     }

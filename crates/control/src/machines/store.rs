@@ -8,11 +8,11 @@ use deckle_api::machines::{MachineState, PublicIpType};
 use deckle_engine::specs::{HostNetwork, Mac};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{IntoActiveModel, Order, QueryOrder, QuerySelect};
 
 use super::policy::Intent;
-use crate::store::{Listing, Micros, Text};
+use crate::store::{Listing, Micros, Text, ip};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "machines")]
@@ -89,33 +89,6 @@ impl Model {
     }
 }
 
-/// An address as it lies in a column: as a number, so that addresses are ordered.
-pub fn ip(number: i64) -> Ipv4Addr {
-    Ipv4Addr::from(u32::try_from(number).unwrap_or_default())
-}
-
-/// The number of an address.
-pub fn number(ip: Ipv4Addr) -> i64 {
-    u32::from(ip).into()
-}
-
-mod public_ips {
-    use super::*;
-
-    #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "public_ips")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub ip: i64,
-        pub machine_id: Option<Text<MachineId>>,
-    }
-
-    #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
 /// A team's machines, to be filtered, ordered and cut.
 pub fn listing(team: &TeamId, filters: [(Column, Option<&str>); 3], sort: Column) -> Listing<Entity> {
     let mut rows =
@@ -147,53 +120,88 @@ pub async fn count_unsettled(store: &impl ConnectionTrait) -> Result<u64, DbErr>
     Entity::find().filter(Column::DtDeleted.is_null()).filter(unsettled).count(store).await
 }
 
-/// A network's machines, the lowest address first.
+/// A network's machines, the lowest address first, and after them those that are on their way into it.
 pub async fn in_network(
     store: &impl ConnectionTrait,
     network: &PrivateNetworkId,
 ) -> Result<Vec<Model>, DbErr> {
-    let rows =
-        Entity::find().filter(Column::NetworkId.eq(network.as_str())).filter(Column::DtDeleted.is_null());
-    rows.order_by(Column::PrivateIp, Order::Asc).all(store).await
+    let mut found = Vec::new();
+    for (column, address) in PLACES {
+        let rows = Entity::find().filter(column.eq(network.as_str())).filter(Column::DtDeleted.is_null());
+        found.extend(rows.order_by(address, Order::Asc).all(store).await?);
+    }
+    Ok(found)
 }
 
-/// A network's machines, and those that are to move into it.
-pub async fn attached_to(
+/// A team's machines of a region that are in no network, being deleted or not.
+pub async fn without_network(
     store: &impl ConnectionTrait,
-    network: &PrivateNetworkId,
+    team: &TeamId,
+    region: &str,
 ) -> Result<Vec<Model>, DbErr> {
-    let arriving =
-        Entity::find().filter(Column::MovingTo.eq(network.as_str())).filter(Column::MovingTo.is_not_null());
-    let mut rows = in_network(store, network).await?;
-    let arriving = arriving.filter(Column::DtDeleted.is_null()).all(store).await?;
-    rows.extend(arriving.into_iter().filter(|row| row.network_id != row.moving_to));
-    Ok(rows)
+    let rows = Entity::find().filter(Column::TeamId.eq(team.as_str())).filter(Column::Region.eq(region));
+    let rows = rows.filter(Column::NetworkId.is_null()).filter(Column::DtDeleted.is_null());
+    rows.order_by(Column::Id, Order::Asc).all(store).await
 }
 
-/// The machine that had a name first, of those in a network that have it.
+/// The first of the machines in a network that have a name, the one that was made first before the others.
 pub async fn oldest_of_name(
     store: &impl ConnectionTrait,
     network: &PrivateNetworkId,
     name_folded: &str,
-) -> Result<Option<MachineId>, DbErr> {
+    machines: u64,
+) -> Result<Vec<MachineId>, DbErr> {
     let rows = Entity::find().select_only().column(Column::Id);
     let rows = rows.filter(Column::NetworkId.eq(network.as_str())).filter(Column::NameFolded.eq(name_folded));
     let rows = rows.filter(Column::DtDeleted.is_null()).order_by(Column::DtCreated, Order::Asc);
-    let id: Option<Text<MachineId>> = rows.order_by(Column::Id, Order::Asc).into_tuple().one(store).await?;
-    Ok(id.map(|id| id.0))
+    let rows = rows.order_by(Column::Id, Order::Asc).limit(machines);
+    let ids: Vec<Text<MachineId>> = rows.into_tuple().all(store).await?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
-/// Says that a machine's names in its network have changed.
+/// Says that a machine's names in its network have changed: what a visit has told its network before is
+/// not what is wanted.
 pub async fn rename(store: &impl ConnectionTrait, id: &MachineId) -> Result<(), DbErr> {
     let renamed = Entity::update_many().col_expr(Column::Named, false.into());
+    let renamed = renamed.col_expr(Column::Settled, false.into());
+    let renamed = renamed.col_expr(Column::Orders, ExprTrait::add(Expr::col(Column::Orders), 1));
     renamed.filter(Column::Id.eq(id.as_str())).exec(store).await.map(drop)
 }
 
-/// The addresses that a network's machines have, the lowest first.
+/// Where a machine is, and where it is to be: a network, and its address there.
+const PLACES: [(Column, Column); 2] =
+    [(Column::NetworkId, Column::PrivateIp), (Column::MovingTo, Column::MovingIp)];
+
+/// The addresses that a network's machines have, and those that are kept for machines on their way into
+/// it, the lowest first.
 pub async fn addresses(store: &impl ConnectionTrait, network: &PrivateNetworkId) -> Result<Vec<i64>, DbErr> {
-    let rows = Entity::find().select_only().column(Column::PrivateIp);
-    let rows = rows.filter(Column::NetworkId.eq(network.as_str())).filter(Column::DtDeleted.is_null());
-    rows.order_by(Column::PrivateIp, Order::Asc).into_tuple().all(store).await
+    let mut taken: Vec<i64> = Vec::new();
+    for (column, address) in PLACES {
+        let rows = Entity::find().select_only().column(address).filter(column.eq(network.as_str()));
+        let rows = rows.filter(Column::DtDeleted.is_null()).order_by(address, Order::Asc);
+        taken.extend(rows.into_tuple::<i64>().all(store).await?);
+    }
+    taken.sort_unstable();
+    Ok(taken)
+}
+
+/// How many machines a team has.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64, DbErr> {
+    let rows = Entity::find().filter(Column::TeamId.eq(team.as_str()));
+    rows.filter(Column::DtDeleted.is_null()).count(store).await
+}
+
+/// How many machines of each of some types a team has.
+pub async fn count_by_type(
+    store: &impl ConnectionTrait,
+    team: &TeamId,
+    types: &[&str],
+) -> Result<Vec<(String, i64)>, DbErr> {
+    let rows =
+        Entity::find().select_only().column(Column::MachineType).column_as(Column::Id.count(), "machines");
+    let rows = rows.filter(Column::TeamId.eq(team.as_str())).filter(Column::DtDeleted.is_null());
+    let rows = rows.filter(Column::MachineType.is_in(types.iter().copied()));
+    rows.group_by(Column::MachineType).into_tuple().all(store).await
 }
 
 /// A network's machines, each with its address, the lowest first.
@@ -245,7 +253,8 @@ pub async fn insert(store: &impl ConnectionTrait, row: Model) -> Result<Model, D
     Entity::insert(row.into_active_model().reset_all()).exec_with_returning(store).await
 }
 
-/// Changes what is wanted of a machine. Its troubles are over: it is tried anew.
+/// Changes what is wanted of a machine. Its troubles are over: it is tried anew. A move that was under way
+/// is given up.
 pub async fn aim(
     store: &impl ConnectionTrait,
     row: &Model,
@@ -254,27 +263,48 @@ pub async fn aim(
     shown_state: MachineState,
     now: Timestamp,
 ) -> Result<Model, DbErr> {
-    let aimed = ActiveModel {
-        id: Unchanged(row.id.clone()),
-        intent: Set(Text(intent)),
+    let mut aimed = changes(row);
+    aimed.intent = Set(Text(intent));
+    aimed.boots_wanted = Set(boots_wanted);
+    aimed.shown_state = Set(Text(shown_state));
+    aimed.moving_to = Set(None);
+    aimed.moving_ip = Set(None);
+    revise(store, row, aimed, now).await
+}
+
+/// Writes changes of what is wanted of a machine, and that there was another order: what a visit has found
+/// before does not count any more. `row` is of the same transaction.
+pub async fn revise(
+    store: &impl ConnectionTrait,
+    row: &Model,
+    changes: ActiveModel,
+    now: Timestamp,
+) -> Result<Model, DbErr> {
+    let revised = ActiveModel {
+        orders: Set(row.orders + 1),
         settled: Set(false),
-        boots_wanted: Set(boots_wanted),
-        shown_state: Set(Text(shown_state)),
         failing_since: Set(None),
         failures: Set(0),
         trouble: Set(None),
         dt_modified: Set(now.into()),
-        ..Default::default()
+        ..changes
     };
-    Entity::update(aimed).exec(store).await
+    Entity::update(revised).exec(store).await
 }
 
-/// Writes changes of a row that a visit has made, if what is wanted is still what `row` says. Whether it was.
+/// Protects a machine against deletion, or no longer.
+pub async fn protect(store: &impl ConnectionTrait, row: &Model, protected: bool) -> Result<(), DbErr> {
+    let mut changed = changes(row);
+    changed.protected = Set(protected);
+    Entity::update(changed).exec_without_returning(store).await.map(drop)
+}
+
+/// Writes changes of a row that a visit has made, if there was no order since `row` was read. Whether there
+/// was none.
 pub async fn change(store: &impl ConnectionTrait, row: &Model, changes: ActiveModel) -> Result<bool, DbErr> {
     let same = Entity::update_many().set(changes).filter(Column::Id.eq(row.id.clone()));
-    let same = same.filter(Column::Intent.eq(row.intent)).filter(Column::BootsWanted.eq(row.boots_wanted));
-    let changed = same.filter(Column::DtDeleted.is_null()).exec(store).await?;
-    Ok(changed.rows_affected > 0)
+    let same = same.filter(Column::Orders.eq(row.orders)).filter(Column::DtDeleted.is_null());
+    Ok(same.exec(store).await?.rows_affected > 0)
 }
 
 /// A change of nothing yet, of that row.
@@ -282,44 +312,10 @@ pub fn changes(row: &Model) -> ActiveModel {
     ActiveModel { id: Unchanged(row.id.clone()), ..Default::default() }
 }
 
-/// Whether what is wanted is still what `row` says.
+/// Whether what is wanted is still what `row` says: there was no order since.
 pub async fn still_wanted(store: &impl ConnectionTrait, row: &Model) -> Result<bool, DbErr> {
-    let now = Entity::find().select_only().column(Column::Intent).column(Column::BootsWanted);
+    let now = Entity::find().select_only().column(Column::Orders);
     let now = now.filter(Column::Id.eq(row.id.clone())).filter(Column::DtDeleted.is_null());
-    let now: Option<(Text<Intent>, i64)> = now.into_tuple().one(store).await?;
-    Ok(now == Some((row.intent, row.boots_wanted)))
-}
-
-/// Takes the lowest free address of a pool for a machine, if one is left.
-pub async fn hold_public_ip(
-    store: &impl ConnectionTrait,
-    machine: &MachineId,
-    pool: impl Iterator<Item = Ipv4Addr>,
-) -> Result<Option<i64>, DbErr> {
-    let free = public_ips::Entity::find().filter(public_ips::Column::MachineId.is_null());
-    let free = free.order_by(public_ips::Column::Ip, Order::Asc).limit(1).one(store).await?;
-    let ip = match free {
-        Some(free) => Some(free.ip),
-        None => {
-            let last = public_ips::Entity::find()
-                .order_by(public_ips::Column::Ip, Order::Desc)
-                .limit(1)
-                .one(store)
-                .await?;
-            pool.map(number).filter(|ip| last.as_ref().is_none_or(|last| *ip > last.ip)).min()
-        }
-    };
-    let Some(ip) = ip else { return Ok(None) };
-    let held = public_ips::ActiveModel { ip: Set(ip), machine_id: Set(Some(Text(machine.clone()))) };
-    let upsert =
-        OnConflict::column(public_ips::Column::Ip).update_column(public_ips::Column::MachineId).to_owned();
-    public_ips::Entity::insert(held).on_conflict(upsert).exec_without_returning(store).await?;
-    Ok(Some(ip))
-}
-
-/// Gives a machine's address back to its pool.
-pub async fn drop_public_ip(store: &impl ConnectionTrait, machine: &MachineId) -> Result<(), DbErr> {
-    let none = Expr::value(Option::<String>::None);
-    let free = public_ips::Entity::update_many().col_expr(public_ips::Column::MachineId, none);
-    free.filter(public_ips::Column::MachineId.eq(machine.as_str())).exec(store).await.map(drop)
+    let now: Option<i64> = now.into_tuple().one(store).await?;
+    Ok(now == Some(row.orders))
 }

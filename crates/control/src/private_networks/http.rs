@@ -5,8 +5,9 @@ use deckle_api::details::Detail;
 use deckle_api::ids::PrivateNetworkId;
 use deckle_api::paging::Page;
 use deckle_api::private_networks::{
-    CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkDeleted,
+    CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkDeleted, UpdatePrivateNetwork,
 };
+use deckle_api::protections::{Protection, SetProtection};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,7 +18,11 @@ use crate::http::{Answer, Body, Caller, Ignored, Path, Query, show};
 
 /// The paths of private networks.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, delete)).routes(routes!(detail))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(detail))
+        .routes(routes!(protection, protect))
 }
 
 /// List private networks
@@ -56,6 +61,19 @@ async fn get(
     show(service::get(&app, &caller, &id).await?)
 }
 
+/// Change a private network
+#[utoipa::path(put, path = "/private-networks/{id}", operation_id = "privateNetworks-update", tag = "Private Networks",
+    params(("id" = PrivateNetworkId, Path)), request_body = UpdatePrivateNetwork, security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = PrivateNetwork), Failure))]
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<PrivateNetworkId>,
+    Body(wanted): Body<UpdatePrivateNetwork>,
+) -> Answer<PrivateNetwork> {
+    show(service::update(&app, &caller, &id, wanted).await?)
+}
+
 /// Delete a private network
 #[utoipa::path(delete, path = "/private-networks/{id}", operation_id = "privateNetworks-delete", tag = "Private Networks",
     params(("id" = PrivateNetworkId, Path)), security(("BearerAuth" = [])),
@@ -76,4 +94,9 @@ async fn delete(
     responses((status = 200, description = "Successful response", body = Detail), Failure))]
 async fn detail(State(app): State<App>, caller: Caller, Path(id): Path<PrivateNetworkId>) -> Answer<Detail> {
     show(service::detail(&app, &caller, &id).await?)
+}
+
+crate::protections::paths! {
+    "/private-networks/{id}/protection", "privateNetworks-getProtection", "privateNetworks-protect",
+    "id" = PrivateNetworkId
 }

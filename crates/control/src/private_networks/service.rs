@@ -11,7 +11,7 @@ use deckle_api::details::Detail;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
 use deckle_api::paging::{Limit, Page};
 use deckle_api::private_networks::{
-    CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkOrder,
+    CreatePrivateNetwork, ListPrivateNetworks, PrivateNetwork, PrivateNetworkOrder, UpdatePrivateNetwork,
 };
 use deckle_api::regions::Region;
 use deckle_engine::specs::{HostNetwork, NetworkSpec};
@@ -23,9 +23,10 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
+use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
 use crate::store::{Cursors, Position, Rows, Tx};
-use crate::{firewall_rules, machines, names, regions, shared_drives};
+use crate::{firewall_rules, machines, names, protections, regions, shared_drives};
 
 /// What both dialects say of a network to make.
 #[derive(Debug)]
@@ -62,18 +63,19 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreatePrivateNetwork) ->
     caller.must_be_admin("create private networks")?;
     let name = names::checked("name", &wanted.name)?;
     let region = regions::checked(app, &wanted.region)?;
-    if wanted.migrate_machines.unwrap_or(false) {
-        let message = "migrateMachines: moving machines into a network is not built yet; leave it out";
-        return Err(Error::Precondition(message.to_owned()));
-    }
     let mut tx = app.store.begin().await?;
-    let network = shown(make(app, &mut tx, caller, Wanted { name, region, range: None }).await?);
+    let row = make(app, &mut tx, caller, Wanted { name, region, range: None }).await?;
+    if wanted.migrate_machines.unwrap_or(false) {
+        machines::service::move_all_into(app, &mut tx, &caller.team, &row).await?;
+    }
+    let network = shown(row);
     commit_once(app, tx, caller, &network).await?;
     Ok(network)
 }
 
 /// Makes a network in a transaction, for either dialect.
 pub async fn make(app: &App, tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Model> {
+    quotas::service::admit(app, tx, &caller.team, &Noun::PrivateNetworks, 1).await?;
     let id = PrivateNetworkId::mint(app.clock.random());
     let cidr = ranges::take(app, tx, caller, &id, wanted.range).await?;
     let Wanted { name, region, .. } = wanted;
@@ -101,20 +103,47 @@ pub async fn find_seen(store: &impl ConnectionTrait, team: &TeamId, id: &Private
     seen.ok_or_else(|| Error::no_such("private network", id))
 }
 
-/// The shared drives in a network, as a refusal names them.
-pub async fn drives_in(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> Result<Vec<String>> {
-    let drives = store::drives_in(store, id).await?;
-    Ok(drives.into_iter().map(|(id, name)| format!("{id} ({name})")).collect())
-}
-
-/// Whether a team has all the networks that it may have.
-pub async fn quota_is_full(store: &impl ConnectionTrait, team: &TeamId) -> Result<bool> {
-    Ok(store::quota_is_full(store, team).await?)
-}
-
 /// A team's network.
 pub async fn get(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<PrivateNetwork> {
     Ok(shown(find(app.store.read(), &caller.team, id).await?))
+}
+
+/// Changes a network's name.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: &PrivateNetworkId,
+    wanted: UpdatePrivateNetwork,
+) -> Result<PrivateNetwork> {
+    caller.must_be_admin("change private networks")?;
+    let name = wanted.name.map(|name| names::checked("name", &name)).transpose()?;
+    let tx = app.store.begin().await?;
+    let mut row = find(&*tx, &caller.team, id).await?;
+    if let Some(name) = name {
+        row = store::rename(&*tx, &row, name).await?;
+        tx.commit().await?;
+    }
+    Ok(shown(row))
+}
+
+/// Whether a network is protected against deletion.
+pub async fn protection(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<bool> {
+    Ok(find(app.store.read(), &caller.team, id).await?.protected)
+}
+
+/// Protects a network against deletion, or no longer.
+pub async fn protect(app: &App, caller: &Caller, id: &PrivateNetworkId, protected: bool) -> Result<()> {
+    caller.must_be_admin("protect private networks")?;
+    let tx = app.store.begin().await?;
+    let row = find(&*tx, &caller.team, id).await?;
+    store::protect(&*tx, &row, protected).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// How many networks a team has.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64> {
+    Ok(store::count(store, team).await?)
 }
 
 /// A team's network, for another noun that refers to it.
@@ -179,6 +208,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result
     caller.must_be_admin("delete private networks")?;
     let mut tx = app.store.begin().await?;
     let row = find(&*tx, &caller.team, id).await?;
+    protections::refuse(row.protected, &format!("private-networks/{id}"))?;
     let machines = machines::service::in_network(&*tx, id).await?;
     let drives = shared_drives::service::in_network(&*tx, id).await?;
     must_be_empty(id, &machines, &drives)?;

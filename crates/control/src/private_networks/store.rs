@@ -2,7 +2,7 @@
 
 mod seen;
 
-pub use seen::{Seen, drives_in, find_seen, listing_seen, quota_is_full, taken};
+pub use seen::{Seen, find_seen, listing_seen, taken};
 
 use deckle_api::Timestamp;
 use deckle_api::ids::{PrivateNetworkId, TeamId};
@@ -198,6 +198,30 @@ pub async fn insert(
         forgotten: Set(false),
     };
     Entity::insert(network).exec_with_returning(store).await
+}
+
+/// Gives a network another name.
+pub async fn rename(store: &impl ConnectionTrait, network: &Model, name: String) -> Result<Model, DbErr> {
+    let renamed = ActiveModel {
+        id: Unchanged(network.id.clone()),
+        name_folded: Set(names::folded(&name)),
+        name: Set(name),
+        ..Default::default()
+    };
+    Entity::update(renamed).exec(store).await
+}
+
+/// Protects a network against deletion, or no longer.
+pub async fn protect(store: &impl ConnectionTrait, network: &Model, protected: bool) -> Result<(), DbErr> {
+    let changed =
+        ActiveModel { id: Unchanged(network.id.clone()), protected: Set(protected), ..Default::default() };
+    Entity::update(changed).exec_without_returning(store).await.map(drop)
+}
+
+/// How many networks a team has.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64, DbErr> {
+    let rows = Entity::find().filter(Column::TeamId.eq(team.as_str()));
+    rows.filter(Column::DtDeleted.is_null()).count(store).await
 }
 
 /// Wants a network gone.

@@ -121,27 +121,6 @@ async fn detail(State(app): State<App>, caller: Caller, Path(id): Path<SharedDri
     show(service::detail(&app, &caller, &id).await?)
 }
 
-/// Show whether a shared drive is protected against deletion
-#[utoipa::path(get, path = "/shared-drives/{id}/protection", operation_id = "sharedDrives-getProtection", tag = "Beyond the reference",
-    params(("id" = SharedDriveId, Path)), security(("BearerAuth" = [])),
-    responses((status = 200, description = "Successful response", body = Protection), Failure))]
-async fn protection(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<SharedDriveId>,
-) -> Answer<Protection> {
-    show(service::protection(&app, &caller, &id).await?)
-}
-
-/// Protect a shared drive against deletion, or no longer
-#[utoipa::path(put, path = "/shared-drives/{id}/protection", operation_id = "sharedDrives-setProtection", tag = "Beyond the reference",
-    params(("id" = SharedDriveId, Path)), request_body = SetProtection, security(("BearerAuth" = [])),
-    responses((status = 200, description = "Successful response", body = Protection), Failure))]
-async fn protect(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<SharedDriveId>,
-    Body(wanted): Body<SetProtection>,
-) -> Answer<Protection> {
-    show(service::protect(&app, &caller, &id, wanted).await?)
+crate::protections::paths! {
+    "/shared-drives/{id}/protection", "sharedDrives-getProtection", "sharedDrives-protect", "id" = SharedDriveId
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use deckle_api::details::Detail;
-use deckle_api::ids::{PrivateNetworkId, SharedDriveId};
+use deckle_api::ids::{PrivateNetworkId, SharedDriveId, TeamId};
 use deckle_api::paging::Page;
-use deckle_api::protections::{Protection, SetProtection};
 use deckle_api::regions::Region;
 use deckle_api::shared_drives::{
     CreateSharedDrive, ListSharedDrives, ResizeSharedDrive, SharedDrive, SharedDriveOrder, UpdateSharedDrive,
@@ -22,9 +21,10 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
+use crate::quotas::Noun;
 use crate::reconciler::Object;
 use crate::store::{Cursors, Text};
-use crate::{names, private_networks, regions};
+use crate::{names, private_networks, protections, quotas, regions};
 
 mod passwords;
 mod room;
@@ -82,6 +82,8 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateSharedDrive) -> Re
         let wrong = format!("{} is in the region {}, the drive in {region}", network.id.0, network.region);
         return Err(Error::field("networkId", wrong));
     }
+    quotas::service::admit(app, &tx, &caller.team, &Noun::SharedDrives, 1).await?;
+    quotas::service::admit(app, &tx, &caller.team, &Noun::SharedDrivesGb, size_gib.unsigned_abs()).await?;
     room.must_hold(app, &*tx, size_gib).await?;
     let id = SharedDriveId::mint(app.clock.random());
     let row = Model {
@@ -163,6 +165,8 @@ pub async fn resize(
         )));
     }
     if size_gib > row.size_gib {
+        let more = (size_gib - row.size_gib).unsigned_abs();
+        quotas::service::admit(app, &tx, &caller.team, &Noun::SharedDrivesGb, more).await?;
         room.must_hold(app, &*tx, size_gib - row.size_gib).await?;
         let mut changes = store::changes(&row);
         changes.size_gib = Set(size_gib);
@@ -194,11 +198,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<()
     caller.must_be_admin("delete shared drives")?;
     let mut tx = app.store.begin().await?;
     let row = find(&*tx, caller, id).await?;
-    if row.protected {
-        return Err(Error::Precondition(format!(
-            "{id} is protected against deletion; PUT {{\"isProtected\": false}} to /v1/shared-drives/{id}/protection first"
-        )));
-    }
+    protections::refuse(row.protected, &format!("shared-drives/{id}"))?;
     store::order_gone(&*tx, &row, app.clock.now()).await?;
     tx.wake(Object::SharedDrive(id.clone()));
     tx.commit().await?;
@@ -212,25 +212,25 @@ pub async fn detail(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<De
 }
 
 /// Whether a drive is protected against deletion.
-pub async fn protection(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<Protection> {
-    Ok(Protection { is_protected: find(app.store.read(), caller, id).await?.protected })
+pub async fn protection(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<bool> {
+    Ok(find(app.store.read(), caller, id).await?.protected)
 }
 
 /// Protects a drive against deletion, or no longer.
-pub async fn protect(
-    app: &App,
-    caller: &Caller,
-    id: &SharedDriveId,
-    wanted: SetProtection,
-) -> Result<Protection> {
+pub async fn protect(app: &App, caller: &Caller, id: &SharedDriveId, protected: bool) -> Result<()> {
     caller.must_be_admin("protect shared drives")?;
     let tx = app.store.begin().await?;
     let row = find(&*tx, caller, id).await?;
     let mut changes = store::changes(&row);
-    changes.protected = Set(wanted.is_protected.unwrap_or(false));
-    let row = store::update(&*tx, changes).await?;
+    changes.protected = Set(protected);
+    store::update(&*tx, changes).await?;
     tx.commit().await?;
-    Ok(Protection { is_protected: row.protected })
+    Ok(())
+}
+
+/// How many drives a team has, and their sizes together in GB.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<(u64, u64)> {
+    Ok(store::count(store, team).await?)
 }
 
 /// The drives that are in a network, each by its id and its name.

@@ -68,6 +68,14 @@ pub async fn count_unsettled(store: &impl ConnectionTrait) -> Result<u64, DbErr>
     Entity::find().filter(Expr::cust("NOT forgotten AND NOT settled")).count(store).await
 }
 
+/// How many drives a team has, and their sizes together in GB.
+pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<(u64, u64), DbErr> {
+    let sizes = Entity::find().select_only().column(Column::SizeGib);
+    let sizes = sizes.filter(Column::TeamId.eq(team.as_str())).filter(Column::DtDeleted.is_null());
+    let sizes: Vec<i64> = sizes.into_tuple().all(store).await?;
+    Ok((sizes.len() as u64, sizes.into_iter().map(i64::unsigned_abs).sum()))
+}
+
 /// A network's drives that are not forgotten: deleted ones too, as long as their host has something of them.
 pub async fn in_network(
     store: &impl ConnectionTrait,

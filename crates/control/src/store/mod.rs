@@ -15,7 +15,7 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
 
 pub use paging::{Cursors, Listing, Position, Rows};
-pub use text::{Micros, Text};
+pub use text::{Micros, Text, ip, number};
 pub use transaction::Tx;
 
 use crate::reconciler::Wakes;

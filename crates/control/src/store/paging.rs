@@ -27,7 +27,7 @@ const CURSOR_MAX: usize = 4_096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     key: Key,
-    id: String,
+    id: Key,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,12 +130,12 @@ where
     }
 
     fn beyond(&self, position: &Position) -> SimpleExpr {
-        let key: Value = match &position.key {
-            Key::Number(number) => (*number).into(),
-            Key::Text(text) => text.clone().into(),
+        let value = |key: &Key| match key {
+            Key::Number(number) => Value::from(*number).into(),
+            Key::Text(text) => Value::from(text.clone()).into(),
         };
         let place = SimpleExpr::Tuple(vec![Expr::col(self.sort), Expr::col(self.id)]);
-        let from = SimpleExpr::Tuple(vec![key.into(), position.id.clone().into()]);
+        let from = SimpleExpr::Tuple(vec![value(&position.key), value(&position.id)]);
         match self.order {
             Order::Asc => place.gt(from),
             Order::Desc => place.lt(from),
@@ -143,15 +143,12 @@ where
     }
 
     fn position(&self, row: &E::Model) -> Position {
-        let text = |value: Value| match value {
-            Value::String(Some(text)) => text,
+        let key = |column| match row.get(column) {
+            Value::BigInt(Some(number)) => Key::Number(number),
+            Value::String(Some(text)) => Key::Text(text),
             other => unreachable!("a list is ordered by numbers and text, not {other:?}"),
         };
-        let key = match row.get(self.sort) {
-            Value::BigInt(Some(number)) => Key::Number(number),
-            other => Key::Text(text(other)),
-        };
-        Position { key, id: text(row.get(self.id)) }
+        Position { key: key(self.sort), id: key(self.id) }
     }
 
     /// One row more than the page was read: it is there only to tell that it is.
@@ -243,7 +240,7 @@ mod tests {
     #[test]
     fn a_cursor_is_good_for_its_own_list_only() {
         let sealer = Sealer::new([1; 32]);
-        let position = Position { key: Key::Text("name".into()), id: "ps1".into() };
+        let position = Position { key: Key::Text("name".into()), id: Key::Text("ps1".into()) };
         let machines = Cursors::of(&sealer, ("machines", "te1", "name", "asc"));
         let cursor = machines.write(&position);
         assert_eq!(machines.read(&cursor).unwrap(), position);

@@ -1,5 +1,7 @@
 //! How typed values lie in columns: text for ids, words and objects, microseconds for moments.
 
+use std::net::Ipv4Addr;
+
 use deckle_api::Timestamp;
 use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr};
 use sea_orm::{ColIdx, DbErr, QueryResult, TryFromU64, TryGetError, TryGetable, Value};
@@ -70,6 +72,16 @@ impl<T> TryFromU64 for Text<T> {
     fn try_from_u64(_: u64) -> Result<Self, DbErr> {
         Err(DbErr::ConvertFromU64("Text"))
     }
+}
+
+/// An address as it lies in a column: as a number, so that addresses are ordered.
+pub fn number(ip: Ipv4Addr) -> i64 {
+    u32::from(ip).into()
+}
+
+/// The address with that number.
+pub fn ip(number: i64) -> Ipv4Addr {
+    Ipv4Addr::from(<u32 as TryFrom<i64>>::try_from(number).unwrap_or_default())
 }
 
 /// A moment as it lies in a column.

@@ -1,6 +1,6 @@
 //! The rules of teams, members and keys.
 
-use deckle_api::admin::{ApiKey, CreateApiKey, CreateTeam, Member, Role, SetMember, Team};
+use deckle_api::admin::{ApiKey, CreateApiKey, CreateTeam, Member, Role, SetLimits, SetMember, Team};
 use deckle_api::ids::{ApiKeyId, TeamId, UserId};
 use sea_orm::ActiveValue::Set;
 
@@ -8,8 +8,8 @@ use super::store::{self, api_keys, teams, users};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
-use crate::names;
 use crate::store::{Text, Tx};
+use crate::{names, quotas};
 
 /// How many hexadecimal digits a key has: 256 random bits.
 const KEY_CHARS: usize = 64;
@@ -66,7 +66,7 @@ pub async fn create(app: &App, wanted: CreateTeam) -> Result<Team> {
     };
     let team = store::insert_team(&*tx, team).await?;
     store::set_member(&*tx, &team.id.0, &owner.id.0, Role::Owner).await?;
-    let team = shown(&tx, team).await?;
+    let team = shown(app, &tx, team).await?;
     tx.commit().await?;
     Ok(team)
 }
@@ -90,25 +90,37 @@ pub async fn list(app: &App) -> Result<Vec<Team>> {
     let tx = app.store.begin().await?;
     let mut teams = Vec::new();
     for team in store::all_teams(&*tx).await? {
-        teams.push(shown(&tx, team).await?);
+        teams.push(shown(app, &tx, team).await?);
     }
     Ok(teams)
 }
 
-async fn shown(tx: &Tx, team: teams::Model) -> Result<Team> {
+async fn shown(app: &App, tx: &Tx, team: teams::Model) -> Result<Team> {
     let members = store::members_of(&**tx, &team.id.0).await?;
     let member = |(member, user): (store::members::Model, users::Model)| Member {
         user_id: user.id.0,
         email: user.email,
         role: member.role.0,
     };
+    let limits = quotas::service::limits(app, &**tx, &team.id.0).await?;
     Ok(Team {
         id: team.id.0,
         name: team.name,
         namespace: team.namespace,
         dt_created: team.dt_created.into(),
         members: members.into_iter().map(member).collect(),
+        limits,
     })
+}
+
+/// Sets or lifts limits of a team.
+pub async fn set_limits(app: &App, team: &TeamId, wanted: SetLimits) -> Result<Team> {
+    let tx = app.store.begin().await?;
+    let row = store::find_team(&*tx, team).await?.ok_or_else(|| Error::no_such("team", team))?;
+    quotas::service::set(app, &tx, team, wanted).await?;
+    let team = shown(app, &tx, row).await?;
+    tx.commit().await?;
+    Ok(team)
 }
 
 /// Puts a user into a team, or gives it another role there. The owner stays the owner.
@@ -142,7 +154,7 @@ pub async fn remove_member(app: &App, team: &TeamId, user: &UserId) -> Result<Te
         }
         Some(_) => store::delete_member(&*tx, team, user).await?,
     }
-    let team = shown(&tx, row).await?;
+    let team = shown(app, &tx, row).await?;
     tx.commit().await?;
     Ok(team)
 }

@@ -6,6 +6,7 @@ use deckle_api::firewall_rules::FirewallRule;
 use deckle_api::machine_events::MachineEvent;
 use deckle_api::machines::Machine;
 use deckle_api::private_networks::PrivateNetwork;
+use deckle_api::public_ips::PublicIp;
 use deckle_api::shared_drives::SharedDrive;
 use serde_json::{Value, json};
 
@@ -116,6 +117,12 @@ pub fn rule_line(rule: FirewallRule) -> String {
     format!("{of} {direction:?} {protocol:?}{ports} {cidr}{why}")
 }
 
+pub fn address_line(address: PublicIp) -> String {
+    let PublicIp { ip, region, assigned_machine_id, dt_created: _ } = address;
+    let leads = assigned_machine_id.map_or("to nothing".to_owned(), |id| format!("to {id}"));
+    format!("{ip} {} {leads}", region.0)
+}
+
 pub fn event_line(event: MachineEvent) -> String {
     let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
         event;
@@ -128,6 +135,9 @@ pub fn event_line(event: MachineEvent) -> String {
     format!("{name} of {of}: {state}{}", error.map_or(String::new(), |error| format!(": {error}")))
 }
 
+/// Words that look like ids.
+const ENGLISH: [&str; 2] = ["namespace", "neighbour"];
+
 /// Ids are random: the first machine that the text names is `ps1`, and so on.
 pub fn numbered(text: &str) -> String {
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -139,8 +149,7 @@ pub fn numbered(text: &str) -> String {
             let tail = bare.strip_prefix(*prefix).unwrap_or_default();
             tail.len() == 8
                 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                // Words of English begin like the other ids.
-                && (["ps", "sd", "fw"].contains(prefix) || bare.bytes().any(|b| b.is_ascii_digit()))
+                && !ENGLISH.contains(&bare)
         };
         match ["ps", "sc", "ev", "te", "sd", "fw", "n"].iter().find(|prefix| minted(prefix)) {
             Some(prefix) => {

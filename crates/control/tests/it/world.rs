@@ -19,6 +19,7 @@ use deckle_api::machine_events::MachineEvent;
 use deckle_api::machines::Machine;
 use deckle_api::paging::Page;
 use deckle_api::private_networks::PrivateNetwork;
+use deckle_api::public_ips::PublicIp;
 use deckle_api::shared_drives::SharedDrive;
 use deckle_control::app::App;
 use deckle_control::catalogue::Catalogue;
@@ -34,7 +35,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::contract;
-use crate::dump::{drive_line, event_line, lines, machine_line, network_line, numbered, rule_line};
+use crate::dump::{
+    address_line, drive_line, event_line, lines, machine_line, network_line, numbered, rule_line,
+};
 use crate::hooked::Hooked;
 
 /// The template that every world has.
@@ -143,6 +146,7 @@ impl World {
                 namespace: String::new(),
                 dt_created: Timestamp(0),
                 members: Vec::new(),
+                limits: Vec::new(),
             },
             hooked,
             statements,
@@ -163,6 +167,12 @@ impl World {
                 .await;
         self.router = deckle_control::router(self.app.clone());
         self.admin = deckle_control::admin_router(self.app.clone());
+    }
+
+    /// The server ends and starts again with other settings.
+    pub async fn reconfigure(&mut self, config: Config) {
+        self.config = config;
+        self.restart_server().await;
     }
 
     pub async fn new_team(&self, name: &str) -> Team {
@@ -261,17 +271,25 @@ impl World {
     /// be settled stops the story.
     pub async fn settle(&self) {
         for _ in 0..20_000 {
-            if reconciler::visit_next(&self.app).await {
-                continue;
-            }
-            if self.unsettled().await == 0 {
+            if !self.step().await {
                 self.look_for_scans().await;
                 return;
             }
-            let due = self.app.store.wakes().next_due().expect("an unsettled object has a visit planned");
-            self.clock.now.fetch_max(due.0, Ordering::SeqCst);
         }
         panic!("not settled:\n{}", self.dump().await);
+    }
+
+    /// Lets a visit be made, or time pass until one is due: whether an object is not settled.
+    pub async fn step(&self) -> bool {
+        if reconciler::visit_next(&self.app).await {
+            return true;
+        }
+        if self.unsettled().await == 0 {
+            return false;
+        }
+        let due = self.app.store.wakes().next_due().expect("an unsettled object has a visit planned");
+        self.clock.now.fetch_max(due.0, Ordering::SeqCst);
+        true
     }
 
     /// Lets every object be visited once more, as the drift timer does.
@@ -336,6 +354,29 @@ impl World {
         self.statements.reads.load(Ordering::SeqCst)
     }
 
+    /// Has a request come in the middle of a visit, at the `nth` moment from now on. The status of its reply
+    /// comes when it has.
+    pub fn meanwhile_at(&self, nth: usize, line: &str, body: &Value) -> Arc<Mutex<Option<u16>>> {
+        let (router, reply) = (self.router.clone(), Arc::new(Mutex::new(None)));
+        let (method, path) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {}", self.key));
+        let request = Mutex::new(Some(request.body(Body::from(body.to_string())).unwrap()));
+        let (told, moments) = (reply.clone(), AtomicU64::new(0));
+        self.hooked.hook(Some(Arc::new(move |_| {
+            let now = moments.fetch_add(1, Ordering::SeqCst) == nth as u64;
+            let request = request.lock().unwrap().take_if(|_| now);
+            let (router, told) = (router.clone(), told.clone());
+            Box::pin(async move {
+                if let Some(request) = request {
+                    let response = router.oneshot(request).await.unwrap();
+                    *told.lock().unwrap() = Some(response.status().as_u16());
+                }
+            })
+        })));
+        reply
+    }
+
     /// How many statements have written something.
     pub fn writes(&self) -> u64 {
         self.statements.writes.load(Ordering::SeqCst)
@@ -396,6 +437,10 @@ impl World {
         writeln!(text, "machines:{}", lines(machines.items, machine_line)).unwrap();
         let networks: Page<PrivateNetwork> = self.list("private-networks").await;
         writeln!(text, "networks:{}", lines(networks.items, network_line)).unwrap();
+        let addresses: Page<PublicIp> = self.list("public-ips").await;
+        if !addresses.items.is_empty() {
+            writeln!(text, "addresses:{}", lines(addresses.items, address_line)).unwrap();
+        }
         let drives: Page<SharedDrive> = self.list("shared-drives").await;
         if !drives.items.is_empty() {
             writeln!(text, "shared drives:{}", lines(drives.items, drive_line)).unwrap();
@@ -420,10 +465,31 @@ impl World {
         serde_json::from_value(page).unwrap()
     }
 
+    /// How SQLite finds the rows of each statement so far that contains these words.
+    pub async fn plans(&self, words: &[&str]) -> Vec<String> {
+        let store = self.app.store.read();
+        let mut plans = Vec::new();
+        let statements = self.statements.texts.lock().unwrap().clone();
+        let of_words =
+            |sql: &&String| sql.starts_with("SELECT") && words.iter().all(|word| sql.contains(word));
+        for sql in statements.iter().filter(of_words) {
+            let explain =
+                Statement::from_string(store.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
+            let rows = store.query_all_raw(explain).await.unwrap();
+            plans.extend(rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap()));
+        }
+        plans
+    }
+
+    /// Whether the store is SQLite: then a story's statements are looked at.
+    pub fn on_sqlite(&self) -> bool {
+        self.app.store.read().get_database_backend() == sea_orm::DbBackend::Sqlite
+    }
+
     /// Has SQLite explain each new statement.
     async fn look_for_scans(&self) {
         let store = self.app.store.read();
-        if store.get_database_backend() != sea_orm::DbBackend::Sqlite {
+        if !self.on_sqlite() {
             return;
         }
         let new: Vec<_> = {

@@ -224,7 +224,7 @@ pub fn config(asked: Option<&Path>, state: &Path) -> Result<Config> {
         bail!("the setting {setting}: {wrong}");
     }
     config.linux.private_pool = config.private_pool;
-    config.linux.public_pools.clone_from(&config.public_pools);
+    config.linux.public_pools = config.all_public_pools();
     if config.linux.state.as_os_str().is_empty() {
         config.linux.state = state.to_owned();
     }

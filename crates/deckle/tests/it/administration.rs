@@ -11,8 +11,17 @@ use crate::world::World;
 fn team() -> Value {
     json!({
         "id": "te6hh34n60", "name": "Lab", "namespace": "lab", "dtCreated": "2026-11-21T10:00:00.000Z",
-        "members": [{"userId": "ur7p0nb7n0", "email": "a@lab.example", "role": "owner"}]
+        "members": [{"userId": "ur7p0nb7n0", "email": "a@lab.example", "role": "owner"}],
+        "limits": []
     })
+}
+
+fn limited() -> Value {
+    let mut team = team();
+    team["limits"] = json!([
+        {"noun": "gpus/A4000", "most": 2, "inUse": 0}, {"noun": "machines", "most": 5, "inUse": 7}
+    ]);
+    team
 }
 
 fn key(text: Option<&str>) -> Value {
@@ -34,6 +43,7 @@ fn an_operator_looks_after_teams_and_keys() {
         vec![
             ("POST /admin/teams", ok(team())),
             ("GET /admin/teams", ok(json!([team()]))),
+            ("POST /admin/teams/te6hh34n60/limits", ok(limited())),
             (
                 "POST /admin/teams/te6hh34n60/members",
                 ok(json!({"userId": "u3z4be2600", "email": "b@lab.example", "role": "admin"})),
@@ -48,6 +58,9 @@ fn an_operator_looks_after_teams_and_keys() {
     for line in [
         "admin team create --name Lab --owner-email a@lab.example",
         "admin team list",
+        "admin team limit te6hh34n60 machines=5 gpus/A4000=2 public-ips=none",
+        "admin team limit te6hh34n60 machines",
+        "admin team limit te6hh34n60 machines=-1",
         "admin member set te6hh34n60 --email b@lab.example --role admin",
         "admin member set te6hh34n60 --email b@lab.example --role owner",
         "admin member remove te6hh34n60 u3z4be2600 --yes",
@@ -62,7 +75,8 @@ fn an_operator_looks_after_teams_and_keys() {
     let plain = |name: &str| asked.iter().all(|asked| !asked.headers.contains_key(name));
     assert!(plain("authorization") && plain("idempotency-key"));
     assert_eq!(asked[0].body, r#"{"name":"Lab","ownerEmail":"a@lab.example"}"#);
-    assert_eq!(asked[2].body, r#"{"email":"b@lab.example","role":"admin"}"#);
+    assert_eq!(asked[2].body, r#"{"limits":{"gpus/A4000":2,"machines":5,"public-ips":null}}"#);
+    assert_eq!(asked[3].body, r#"{"email":"b@lab.example","role":"admin"}"#);
 }
 
 #[test]

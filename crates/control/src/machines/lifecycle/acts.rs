@@ -11,7 +11,8 @@ use super::super::store;
 use super::Visit;
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
-use crate::{names, private_networks, ssh_keys, startup_scripts};
+use crate::store::number;
+use crate::{names, private_networks, public_ips, ssh_keys, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
@@ -41,11 +42,12 @@ impl Visit<'_> {
             Step::HonourGuest => return self.honour_guest().await,
             Step::PressPowerButton => return self.press(engine.as_ref()).await,
             Step::CutPower => return self.cut_power(engine.as_ref()).await,
-            Step::UnroutePublicIp => engine.remove_public_ip(id, &place).await,
+            Step::UnroutePublicIp => return self.unroute_public_ip(engine.as_ref()).await,
             Step::DropPublicIp => return self.drop_public_ip().await,
             Step::Displace => return self.write(|row| row.placed = Set(false)).await,
             Step::UnplugNic => engine.remove_nic(id, &place).await,
             Step::RemoveNetwork => engine.remove_network(&place).await,
+            Step::Move => return self.change_network(engine.as_ref()).await,
             Step::DeleteDisk => return self.delete_disk(engine.as_ref()).await,
             Step::Settle => return self.settle().await.map(Ok),
             Step::Forget => return self.forget(engine.as_ref()).await,
@@ -132,8 +134,9 @@ impl Visit<'_> {
 
     async fn is_oldest_of_its_name(&self) -> Result<bool> {
         let Some(network) = &self.row.network_id else { return Ok(true) };
-        let oldest = store::oldest_of_name(self.app.store.read(), &network.0, &self.row.name_folded).await?;
-        Ok(oldest.is_none_or(|oldest| oldest == self.row.id.0))
+        let store = self.app.store.read();
+        let oldest = store::oldest_of_name(store, &network.0, &self.row.name_folded, 1).await?;
+        Ok(oldest.first().is_none_or(|oldest| *oldest == self.row.id.0))
     }
 
     fn public_ip(&self) -> PublicIpSpec {
@@ -204,12 +207,12 @@ impl Visit<'_> {
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
         }
-        let Some(ip) = store::hold_public_ip(&*tx, &row.id.0, app.config.public_ips()).await? else {
+        let Some(ip) = public_ips::service::hold(app, &tx, &row.region, &row.id.0).await? else {
             let why = "the pool of public addresses is used up: stop a machine that has one, or ask the operator for more";
             return Ok(Err(Fault::lasting(format!("give {} a public address", row.id.0), why)));
         };
         let mut changes = store::changes(row);
-        changes.public_ip = Set(Some(ip));
+        changes.public_ip = Set(Some(number(ip)));
         store::change(&*tx, row, changes).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
@@ -220,8 +223,24 @@ impl Visit<'_> {
         let mut changes = store::changes(&self.row);
         changes.public_ip = Set(None);
         if store::change(&*tx, &self.row, changes).await? {
-            store::drop_public_ip(&*tx, &self.row.id.0).await?;
+            public_ips::service::let_go(&tx, &self.row.id.0).await?;
             tx.commit().await?;
+        }
+        Ok(Ok(Next::Now))
+    }
+
+    /// The machine that an address belongs to by now may have led it to itself before it was led here once
+    /// more: it is to look again.
+    async fn unroute_public_ip(&self, engine: &dyn Engine) -> Acted {
+        let row = &self.row;
+        if let Err(fault) = engine.remove_public_ip(&row.id.0, &row.host_network()).await {
+            return Ok(Err(fault));
+        }
+        if let Some(ip) = self.seen.public_ip
+            && let Some(holder) = public_ips::service::holder(self.app.store.read(), ip).await?
+            && holder != row.id.0
+        {
+            self.app.store.wakes().wake(Object::Machine(holder));
         }
         Ok(Ok(Next::Now))
     }

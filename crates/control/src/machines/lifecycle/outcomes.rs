@@ -1,11 +1,11 @@
 //! How visits end: settled, forgotten, or stumbled over a fault of the host.
 
-use deckle_api::ids::MachineId;
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::MachineState;
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
+use super::super::namesakes;
 use super::super::policy::{self, Button, Intent, Power, Step};
 use super::super::store::{self, Model};
 use super::Visit;
@@ -13,8 +13,9 @@ use crate::app::App;
 use crate::error::Result;
 use crate::firewall_rules;
 use crate::machine_events::{self, End};
+use crate::public_ips;
 use crate::reconciler::{Next, Object};
-use crate::store::{Text, Tx};
+use crate::store::Text;
 
 impl Visit<'_> {
     /// After a step that did not fail: earlier faults are over. An act that was done again and again, and that
@@ -29,7 +30,7 @@ impl Visit<'_> {
         if !step.is_act() {
             return Ok(next);
         }
-        if let Some(times) = app.patience.lost(&object, row.dt_modified.0, &format!("{step:?}")) {
+        if let Some(times) = app.patience.lost(&object, row.orders, &format!("{step:?}")) {
             let why = format!("its host said {times} times that it was done, and does not show it");
             return stumbled(app, row, Fault::passing(format!("{step:?} of {}", row.id.0), why)).await;
         }
@@ -93,24 +94,17 @@ impl Visit<'_> {
         if !store::change(&*tx, row, changes).await? {
             return Ok(Ok(Next::Now));
         }
-        store::drop_public_ip(&*tx, &row.id.0).await?;
+        public_ips::service::let_go(&tx, &row.id.0).await?;
         let network = row.network_id.as_ref().map(|network| &network.0);
         firewall_rules::service::forget_machine(&mut tx, &row.team_id.0, &row.id.0, network).await?;
-        if let Some(heir) = self.heir_of_its_name(&tx).await? {
-            store::rename(&*tx, &heir).await?;
-            tx.wake(Object::Machine(heir));
+        if let Some(network) = &row.network_id {
+            namesakes::left(&mut tx, &network.0, &row.name_folded).await?;
         }
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
         tx.commit().await?;
         Ok(Ok(Next::Never))
-    }
-
-    /// The machine that a forgotten one's name passes to in its network: the next oldest of that name.
-    async fn heir_of_its_name(&self, tx: &Tx) -> Result<Option<MachineId>> {
-        let Some(network) = &self.row.network_id else { return Ok(None) };
-        Ok(store::oldest_of_name(&**tx, &network.0, &self.row.name_folded).await?)
     }
 
     /// A guest that switched itself off wanted its machine off: so do we. Where something else was under
@@ -195,6 +189,7 @@ fn after_failure(order: MachineEventName, intent: Intent) -> Intent {
     match order {
         MachineEventName::Create => Intent::Blank,
         MachineEventName::Start | MachineEventName::Restart => Intent::Off,
+        MachineEventName::VmMigrate if intent == Intent::On => Intent::Off,
         _ => intent,
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// More steps than any way has.
-const STEPS_MAX: usize = 40;
+const STEPS_MAX: usize = 50;
 
 prop_compose! {
     fn sights()(
@@ -14,13 +14,15 @@ prop_compose! {
         disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
         nic: bool,
         names: bool,
-        public_ip in prop::sample::select(vec![PublicIp::Free, PublicIp::Wanted, PublicIp::Held, PublicIp::Routed]),
+        moving: bool,
+        public_ip in prop::sample::select(vec![PublicIp::Free, PublicIp::Wanted, PublicIp::Held, PublicIp::Routed, PublicIp::Stray]),
+        claimed: bool,
         placed: bool,
         power in prop::sample::select(vec![Power::Off, Power::On, Power::OnBefore, Power::Halted, Power::HaltedBefore]),
         guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
         button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
     ) -> Sight {
-        Sight { own_network, network, disk, nic, names, public_ip, placed, power, guest, button }
+        Sight { own_network, network, disk, nic, names, moving, public_ip, claimed, placed, power, guest, button }
     }
 }
 
@@ -52,22 +54,33 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::PressPowerButton => sight.button = Button::Pressed,
         Step::AwaitHalt => sight.button = Button::Overdue,
         Step::CutPower => (sight.power, sight.button) = (Power::Off, Button::Untouched),
+        Step::UnroutePublicIp if sight.public_ip == PublicIp::Stray && !sight.claimed => {
+            sight.public_ip = free
+        }
         Step::UnroutePublicIp => sight.public_ip = PublicIp::Held,
         Step::DropPublicIp => sight.public_ip = free,
         Step::Displace => sight.placed = false,
         Step::UnplugNic => sight.nic = false,
         Step::RemoveNetwork => (sight.network, sight.nic) = (Network::Absent, false),
         Step::DeleteDisk => sight.disk = Disk::NotMade,
+        Step::Move => {
+            (sight.moving, sight.own_network, sight.nic, sight.names) = (false, false, false, false)
+        }
         Step::Settle | Step::Forget | Step::Tell(_) => {}
     }
     sight
 }
 
-/// What is there of a machine that is off, its disk left aside.
-fn nothing_runs(sight: &Sight) -> bool {
+/// Whether nothing of a machine is where it is looked for.
+fn is_away(sight: &Sight) -> bool {
     let network = sight.own_network && sight.network != Network::Absent;
-    let public = matches!(sight.public_ip, PublicIp::Held | PublicIp::Routed);
-    sight.power == Power::Off && !sight.nic && !sight.placed && !network && !public
+    let led_to = matches!(sight.public_ip, PublicIp::Routed | PublicIp::Stray);
+    sight.power == Power::Off && !sight.nic && !network && !led_to
+}
+
+/// What is there of a machine that is off, its disk left aside: a claimed address is kept, and leads nowhere.
+fn nothing_runs(sight: &Sight) -> bool {
+    is_away(sight) && !sight.placed && (sight.public_ip != PublicIp::Held || sight.claimed)
 }
 
 proptest! {
@@ -82,10 +95,19 @@ proptest! {
                 Step::MakeDisk => prop_assert_eq!(sight.disk, Disk::NotMade),
                 Step::PowerOn => prop_assert!(sight.disk == Disk::There && sight.nic && sight.placed && intent == Intent::On),
                 Step::RemoveNetwork => prop_assert!(sight.own_network && sight.power == Power::Off),
-                Step::UnplugNic | Step::Displace | Step::DropPublicIp => prop_assert_eq!(sight.power, Power::Off),
+                Step::UnplugNic => prop_assert_eq!(sight.power, Power::Off),
+                Step::Displace => prop_assert!(sight.power == Power::Off && (intent == Intent::Gone || !sight.moving)),
+                Step::DropPublicIp => {
+                    prop_assert!(sight.power == Power::Off && !sight.claimed && (intent == Intent::Gone || !sight.moving));
+                }
+                Step::Move => prop_assert!(sight.moving && is_away(&sight) && intent != Intent::Gone),
                 Step::Settle => {
+                    prop_assert!(!sight.moving, "what is to move is never settled before");
                     match intent {
-                        Intent::On => prop_assert!(sight.power == Power::On && sight.nic && sight.disk == Disk::There),
+                        Intent::On => {
+                            prop_assert!(sight.power == Power::On && sight.nic && sight.disk == Disk::There);
+                            prop_assert!(matches!(sight.public_ip, PublicIp::Free | PublicIp::Routed));
+                        }
                         Intent::Off => prop_assert!(nothing_runs(&sight) && sight.disk == Disk::There),
                         Intent::Blank => prop_assert!(nothing_runs(&sight) && matches!(sight.disk, Disk::NotMade | Disk::Lost)),
                         Intent::Gone => prop_assert!(false, "what is to go is never settled"),

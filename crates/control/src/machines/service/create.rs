@@ -1,27 +1,25 @@
 //! The rules of a machine's creation.
 
-use deckle_api::ids::MachineId;
+use deckle_api::ids::{MachineId, TeamId};
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{CreateMachine, MachineOrdered, MachineState, PublicIpType};
 use deckle_api::sizes::GB;
 use deckle_engine::specs::Mac;
-use ipnet::Ipv4Net;
 
 use super::super::policy::Intent;
 use super::super::store::{self, Model};
-use super::super::{lifecycle, views};
+use super::super::views;
+use super::addresses::address;
 use crate::app::App;
+use crate::catalogue::Type;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
 use crate::os_templates::TemplateRow;
-use crate::private_networks::NetworkRow;
+use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
-use crate::store::{Text, Tx};
-use crate::{machine_events, names, os_templates, private_networks, regions, startup_scripts};
-
-/// The first address that a machine may have in a network: before it are the gateway's and the drives'.
-const FIRST_HOST: u32 = 3;
+use crate::store::{Text, Tx, number};
+use crate::{machine_events, names, os_templates, private_networks, public_ips, regions, startup_scripts};
 
 /// Makes a machine.
 pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result<MachineOrdered> {
@@ -60,11 +58,20 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         let found = startup_scripts::service::find(&*tx, &caller.team, script).await;
         found.map_err(|error| error.of_field("startupScriptId"))?;
     }
+    admit(app, &tx, &caller.team, machine_type).await?;
     let private_ip = address(&tx, network.as_ref()).await?;
+    let id = MachineId::mint(app.clock.random());
+    let public_ip = match wanted.public_ip_type {
+        Some(PublicIpType::Static) => {
+            let claimed = public_ips::service::claim_for(app, &tx, &caller.team, &region, &id).await;
+            Some(number(claimed.map_err(|error| error.of_field("publicIpType"))?))
+        }
+        _ => None,
+    };
     let start = wanted.start_on_create.unwrap_or(true);
     let now = app.clock.now();
     let row = Model {
-        id: Text(MachineId::mint(app.clock.random())),
+        id: Text(id),
         team_id: Text(caller.team.clone()),
         user_id: Text(caller.user.clone()),
         name_folded: names::folded(&name),
@@ -80,7 +87,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         private_ip,
         mac: Text(mac(app.clock.random())),
         public_ip_type: Text(wanted.public_ip_type.unwrap_or_default()),
-        public_ip: None,
+        public_ip,
         startup_script_id: wanted.startup_script_id.map(Text),
         script_served: false,
         intent: Text(if start { Intent::On } else { Intent::Off }),
@@ -114,10 +121,18 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
     Ok(ordered)
 }
 
+/// Refuses one more machine of a type where the team may have no more of it.
+async fn admit(app: &App, tx: &Tx, team: &TeamId, machine_type: &Type) -> Result<()> {
+    quotas::service::admit(app, tx, team, &Noun::Machines, 1).await?;
+    if let Some(gpu) = &machine_type.gpu {
+        quotas::service::admit(app, tx, team, &Noun::Gpus(gpu.model.clone()), gpu.count.into()).await?;
+    }
+    Ok(())
+}
+
 /// What is asked for but not built yet is refused by name, never accepted and ignored.
 fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
-    let asked = [
-        ("publicIpType", wanted.public_ip_type == Some(PublicIpType::Static)),
+    super::refuse_asked(&[
         ("autoSnapshotEnabled", wanted.auto_snapshot_enabled == Some(true)),
         ("autoSnapshotFrequency", wanted.auto_snapshot_frequency.is_some()),
         ("autoSnapshotSaveCount", wanted.auto_snapshot_save_count.is_some_and(|count| count != 0.0)),
@@ -128,12 +143,7 @@ fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
         ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
         ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
         ("accessorIds", wanted.accessor_ids.as_ref().is_some_and(|ids| !ids.is_empty())),
-    ];
-    let fields: Vec<_> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
-    if fields.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Precondition(format!("{}: not built yet in this version; leave it out", fields.join(", "))))
+    ])
 }
 
 fn disk_gib(app: &App, wanted: &CreateMachine, template: &TemplateRow) -> Result<i64> {
@@ -146,46 +156,8 @@ fn disk_gib(app: &App, wanted: &CreateMachine, template: &TemplateRow) -> Result
     Ok(i64::try_from(size).unwrap_or(i64::MAX))
 }
 
-/// The lowest free address of a network, or the only one of a machine's own.
-async fn address(tx: &Tx, network: Option<&NetworkRow>) -> Result<i64> {
-    let Some(network) = network else {
-        return Ok(i64::from(u32::from(lifecycle::OWN_NETWORK.network()) + 2));
-    };
-    let taken = store::addresses(&**tx, &network.id.0).await?;
-    free_address(&network.cidr.0, &taken).ok_or_else(|| {
-        let (id, taken) = (&network.id.0, taken.len());
-        Error::Precondition(format!(
-            "networkId: {id} has no free address: {taken} of {taken} are in use; use another network"
-        ))
-    })
-}
-
-/// The lowest address of a range that is not among the taken ones, which are ordered.
-fn free_address(cidr: &Ipv4Net, taken: &[i64]) -> Option<i64> {
-    let first = u32::from(cidr.network()) + FIRST_HOST;
-    let last = u32::from(cidr.broadcast()) - 1;
-    let mut taken = taken.iter().copied().peekable();
-    (first..=last).map(i64::from).find(|address| taken.next_if_eq(address).is_none())
-}
-
 /// A hardware address: locally administered, for one station, and 40 random bits.
 fn mac(random: u64) -> Mac {
     let [a, b, c, d, e, ..] = random.to_be_bytes();
     Mac([0x02, a, b, c, d, e])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lowest_free_address_is_taken() {
-        let cidr: Ipv4Net = "10.64.8.0/24".parse().unwrap();
-        let at = |last: u8| i64::from(u32::from(cidr.network()) + u32::from(last));
-        assert_eq!(free_address(&cidr, &[]), Some(at(3)));
-        assert_eq!(free_address(&cidr, &[at(3), at(4), at(6)]), Some(at(5)));
-        assert_eq!(free_address(&cidr, &[at(4)]), Some(at(3)));
-        let all: Vec<_> = (3..=254).map(at).collect();
-        assert_eq!((all.len(), free_address(&cidr, &all)), (252, None));
-    }
 }

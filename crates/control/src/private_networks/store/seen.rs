@@ -2,7 +2,7 @@
 
 use deckle_api::ids::{PrivateNetworkId, TeamId};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryResult, QuerySelect, Select, Statement};
+use sea_orm::{FromQueryResult, QueryResult, QuerySelect, Select};
 
 use super::{Column, Entity, Model};
 use crate::store::{Listing, Text};
@@ -16,14 +16,6 @@ const MACHINES: &str = "(SELECT COUNT(*) FROM machines WHERE machines.network_id
 /// The shared drives in a network.
 const DRIVES: &str = "(SELECT COUNT(*) FROM shared_drives WHERE shared_drives.network_id = private_networks.id \
      AND NOT shared_drives.forgotten AND shared_drives.dt_deleted IS NULL)";
-/// What a team may have of networks, and how many it has.
-const QUOTA: &str = "SELECT most, (SELECT COUNT(*) FROM private_networks \
-     WHERE private_networks.team_id = quotas.team_id AND private_networks.dt_deleted IS NULL) AS used \
-     FROM quotas WHERE team_id = $1 AND noun = 'private-networks'";
-
-/// The shared drives in a network, by id.
-const DRIVES_IN: &str = "SELECT id, name FROM shared_drives \
-     WHERE network_id = $1 AND NOT forgotten AND dt_deleted IS NULL ORDER BY id";
 
 /// A network, and how many things are attached to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +56,6 @@ pub async fn find_seen(store: &impl ConnectionTrait, id: &PrivateNetworkId) -> R
     row.into_model::<Seen>().one(store).await
 }
 
-/// The shared drives in a network: the id and the name of each.
-pub async fn drives_in(
-    store: &impl ConnectionTrait,
-    id: &PrivateNetworkId,
-) -> Result<Vec<(String, String)>, DbErr> {
-    let drives =
-        Statement::from_sql_and_values(store.get_database_backend(), DRIVES_IN, [id.as_str().into()]);
-    let rows = store.query_all_raw(drives).await?;
-    rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "name")?))).collect()
-}
-
 /// Which of some ranges a team's networks have.
 pub async fn taken(
     store: &impl ConnectionTrait,
@@ -84,11 +65,4 @@ pub async fn taken(
     let rows = Entity::find().select_only().column(Column::ParentCidr);
     let rows = rows.filter(Column::TeamId.eq(team.as_str())).filter(Column::DtDeleted.is_null());
     rows.filter(Column::ParentCidr.is_in(ranges)).into_tuple().all(store).await
-}
-
-/// Whether a team has all the networks that it may have; false where it has no quota.
-pub async fn quota_is_full(store: &impl ConnectionTrait, team: &TeamId) -> Result<bool, DbErr> {
-    let quota = Statement::from_sql_and_values(store.get_database_backend(), QUOTA, [team.as_str().into()]);
-    let Some(row) = store.query_one_raw(quota).await? else { return Ok(false) };
-    Ok(row.try_get::<i64>("", "used")? >= row.try_get::<i64>("", "most")?)
 }

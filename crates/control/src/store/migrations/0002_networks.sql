@@ -25,6 +25,7 @@ ALTER TABLE public_ips ADD COLUMN dt_created BIGINT;   -- when it was claimed
 ALTER TABLE public_ips ADD COLUMN protected BOOLEAN NOT NULL DEFAULT FALSE;
 CREATE INDEX public_ips_by_created ON public_ips (team_id, dt_created, ip) WHERE team_id IS NOT NULL;
 CREATE INDEX public_ips_by_region ON public_ips (team_id, region, dt_created, ip) WHERE team_id IS NOT NULL;
+DROP INDEX public_ips_by_machine;   -- it would be taken for the search of a free one, past all that lead nowhere
 CREATE INDEX public_ips_free ON public_ips (ip) WHERE team_id IS NULL AND machine_id IS NULL;
 
 CREATE TABLE shared_drives (

@@ -1,6 +1,8 @@
 //! A server that ends without a word, between any two moments of its work.
 
-use super::orders::{ORDERS, Order};
+use super::Story;
+use super::changes::CHANGES;
+use super::orders::ORDERS;
 use crate::world::sweep_step;
 
 #[tokio::test]
@@ -13,14 +15,24 @@ async fn a_server_killed_while_it_stops_or_deletes_ends_in_the_same_world() {
     killed_at_each_moment_of(&ORDERS[4..]).await;
 }
 
-async fn killed_at_each_moment_of(orders: &[Order]) {
-    for order in orders {
+#[tokio::test]
+async fn a_server_killed_while_it_moves_machines_ends_in_the_same_world() {
+    killed_at_each_moment_of(&CHANGES[..3]).await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_it_leads_addresses_ends_in_the_same_world() {
+    killed_at_each_moment_of(&CHANGES[3..]).await;
+}
+
+async fn killed_at_each_moment_of(stories: &[impl Story]) {
+    for story in stories {
         for nth in (0..).step_by(sweep_step()) {
-            let (mut world, id) = order.prepared().await;
-            order.give(&world, id.as_ref()).await;
+            let (mut world, ids) = story.prepared().await;
+            story.give(&world, &ids).await;
             let killed = world.kill_at(nth).await;
             world.settle().await;
-            assert_eq!(world.dump().await, order.end, "killed at moment {nth} of {}", order.verb);
+            assert_eq!(world.dump().await, story.end(), "killed at moment {nth} of {}", story.name());
             if !killed {
                 break;
             }

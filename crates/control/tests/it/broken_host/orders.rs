@@ -3,6 +3,7 @@
 use deckle_api::ids::MachineId;
 use serde_json::{Value, json};
 
+use super::Story;
 use crate::world::World;
 
 /// A machine, what is ordered of it, and the world at the end.
@@ -14,16 +15,23 @@ pub struct Order {
     pub end: &'static str,
 }
 
-impl Order {
-    /// A world in which everything is ready for the order.
-    pub async fn prepared(&self) -> (World, Option<MachineId>) {
+impl Story for Order {
+    fn name(&self) -> &str {
+        self.verb
+    }
+
+    fn end(&self) -> &str {
+        self.end
+    }
+
+    async fn prepared(&self) -> (World, Vec<String>) {
         let world = World::new().await;
         if self.in_network {
             world.ok("POST /v1/private-networks", json!({"name": "lab", "region": "ny2"})).await;
             world.settle().await;
         }
         if self.verb == "create" {
-            return (world, None);
+            return (world, Vec::new());
         }
         let id = self.create(&world).await;
         world.settle().await;
@@ -31,17 +39,18 @@ impl Order {
             order(&world, verb, &id).await;
             world.settle().await;
         }
-        (world, Some(id))
+        (world, vec![id.to_string()])
     }
 
-    /// Gives the order.
-    pub async fn give(&self, world: &World, id: Option<&MachineId>) {
-        match id {
-            None => drop(self.create(world).await),
-            Some(id) => drop(order(world, self.verb, id).await),
+    async fn give(&self, world: &World, ids: &[String]) {
+        match ids {
+            [] => drop(self.create(world).await),
+            [id, ..] => drop(order(world, self.verb, &id.parse().unwrap()).await),
         }
     }
+}
 
+impl Order {
     async fn create(&self, world: &World) -> MachineId {
         let mut changes = (self.machine)();
         if self.in_network {

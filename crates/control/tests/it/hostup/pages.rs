@@ -82,7 +82,7 @@ async fn a_page_has_at_most_100_rows_and_20_when_nothing_is_said() {
 #[tokio::test]
 async fn a_page_is_read_in_as_many_queries_whatever_is_on_it() {
     let world = World::new().await;
-    super::set_quota(&world, 1).await;
+    super::set_quota(&world, 20).await;
     let reads = async |rows: usize| {
         let before = world.reads();
         assert_eq!(items(&world, "limit=20").await.len(), rows);

@@ -37,15 +37,23 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
         vec![("machines", text(&ordered["data"]["id"])), ("machine-events", text(&ordered["event"]["id"]))];
     for noun in NOUNS.into_iter().filter(|noun| *noun != "machines") {
         let body = body_of(&format!("POST /v1/{noun}"), &ids);
-        ids.push((noun, text(&world.ok(&format!("POST /v1/{noun}"), body).await["id"])));
+        let made = world.ok(&format!("POST /v1/{noun}"), body).await;
+        ids.push((noun, text(made.get("ip").unwrap_or(&made["id"]))));
     }
     world.settle().await;
     ids
 }
 
 /// What can be made by a POST of its own, each after what it needs.
-const NOUNS: [&str; 6] =
-    ["machines", "private-networks", "shared-drives", "firewall-rules", "startup-scripts", "ssh-keys"];
+const NOUNS: [&str; 7] = [
+    "machines",
+    "private-networks",
+    "public-ips",
+    "shared-drives",
+    "firewall-rules",
+    "startup-scripts",
+    "ssh-keys",
+];
 
 /// A body for an operation that needs one.
 fn body_of(line: &str, ids: &[(&'static str, String)]) -> Value {
@@ -65,6 +73,7 @@ fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
         ("shared-drives/{id}/resize", json!({"size": 2})),
         ("shared-drives/{id}/rotate-password", json!({})),
         ("firewall-rules", json!({"networkId": network, "direction": "inbound"})),
+        ("public-ips", json!({"region": "ny2"})),
         ("startup-scripts", json!({"name": "setup", "script": "true"})),
         ("ssh-keys", json!({"name": "laptop", "publicKey": key})),
         ("sessions", json!({})),
@@ -75,7 +84,7 @@ fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
 fn with_id(line: &str, ids: &[(&'static str, String)]) -> String {
     let noun = line.split('/').nth(2).unwrap();
     match ids.iter().find(|(known, _)| *known == noun) {
-        Some((_, id)) => line.replace("{id}", id),
+        Some((_, id)) => line.replace("{id}", id).replace("{ip}", id),
         None => line.to_owned(),
     }
 }
@@ -132,6 +141,7 @@ fn unknown() -> Vec<(&'static str, String)> {
         ("private-networks", "n1"),
         ("shared-drives", "sd1"),
         ("firewall-rules", "fw1"),
+        ("public-ips", "203.0.113.200"),
         ("startup-scripts", "sc1"),
         ("ssh-keys", "sk1"),
         ("sessions", "ss1"),
@@ -148,6 +158,7 @@ fn unknown_of(line: &str) -> &'static str {
         "private-networks" => "n1",
         "shared-drives" => "sd1",
         "firewall-rules" => "fw1",
+        "public-ips" => "203.0.113.200",
         "startup-scripts" => "sc1",
         "sessions" => "ss1",
         _ => "sk1",
@@ -180,7 +191,7 @@ async fn a_member_reads_and_does_not_write() {
 async fn scopes_are_enforced_on_every_operation() {
     let world = World::new().await;
     filled(&world).await;
-    let network = ["private-networks", "shared-drives", "firewall-rules"];
+    let network = ["private-networks", "public-ips", "shared-drives", "firewall-rules"];
     let vm = [
         "machines",
         "machine-events",

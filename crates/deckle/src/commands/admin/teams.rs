@@ -1,8 +1,11 @@
 //! `deckle admin team`.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Subcommand;
-use deckle_api::admin::{CreateTeam, Team};
+use deckle_api::admin::{CreateTeam, SetLimits, Team};
+use deckle_api::ids::TeamId;
 
 use crate::Cli;
 use crate::client::Client;
@@ -28,6 +31,15 @@ pub enum Verb {
     },
     /// Lists them
     List,
+    /// Sets what one may have at most, or lifts limits
+    Limit {
+        /// The team
+        team: TeamId,
+        /// What is counted, and how many there may be: machines, private-networks, public-ips, shared-drives,
+        /// shared-drives-gb or gpus/MODEL; `none` lifts the limit
+        #[arg(value_name = "NOUN=N|none", required = true, value_parser = limit)]
+        limits: Vec<(String, Option<u64>)>,
+    },
 }
 
 impl Verb {
@@ -42,22 +54,37 @@ impl Verb {
                 };
                 cli.output.one::<Team>(&client.post(PATH, &create).await?)
             }
+            Self::Limit { team, limits } => {
+                let limits: BTreeMap<_, _> = limits.iter().cloned().collect();
+                let answer = client.post(&format!("{PATH}/{team}/limits"), &SetLimits { limits }).await?;
+                cli.output.one::<Team>(&answer)
+            }
             Self::List => cli.output.list::<Team>(&client.get(PATH).await?),
         }
     }
 }
 
+/// A limit as it is written: `machines=5`, `machines=none`.
+fn limit(text: &str) -> Result<(String, Option<u64>), String> {
+    let wrong = || format!("expected NOUN=N or NOUN=none, such as machines=5, found `{text}`");
+    let (noun, most) = text.split_once('=').ok_or_else(wrong)?;
+    let most = if most == "none" { None } else { Some(most.parse().map_err(|_| wrong())?) };
+    Ok((noun.to_owned(), most))
+}
+
 impl Shown for Team {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "NAMESPACE", "MEMBERS", "CREATED"];
+    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "NAMESPACE", "MEMBERS", "LIMITS", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         let members =
             self.members.iter().map(|one| format!("{} {} {}", one.user_id, one.email, one.role.word()));
+        let limits = self.limits.iter().map(|one| format!("{} {} of {}", one.noun, one.in_use, one.most));
         vec![
             self.id.to_string(),
             self.name.clone(),
             self.namespace.clone(),
             or_dash(members.reduce(|all, one| format!("{all}, {one}"))),
+            or_dash(limits.reduce(|all, one| format!("{all}, {one}"))),
             self.dt_created.to_string(),
         ]
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use deckle_api::ids::{MachineId, PrivateNetworkId};
-use deckle_api::machines::{PublicIpType, UpdateMachine};
+use deckle_api::machines::{NetworkOrNull, PublicIpType, UpdateMachine};
 use deckle_api::sizes::SizeGb;
 
 use crate::Cli;
@@ -49,7 +49,7 @@ impl Update {
         let Changes { name, network_id, public_ip_type, machine_type, disk_size } = &self.changes;
         let update = UpdateMachine {
             name: name.clone(),
-            network_id: network_id.clone(),
+            network_id: network_id.clone().map(|id| NetworkOrNull(Some(id))),
             public_ip_type: *public_ip_type,
             machine_type: machine_type.clone(),
             disk_size: disk_size.map(SizeGb),

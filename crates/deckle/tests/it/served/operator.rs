@@ -45,6 +45,19 @@ fn teams_do_not_see_each_other() {
 }
 
 #[test]
+fn a_limit_is_told_to_whoever_meets_it() {
+    let (mut world, _server) = super::world("served_limits");
+    let [team, _owner] = world.make("admin team list", ["te", "u"]);
+    world.run(&format!("admin team limit {team} private-networks=1"));
+    world.make("private-network create --name lab", ["n"]);
+    world.run("private-network create --name den");
+    world.run("admin team list");
+    world.run(&format!("admin team limit {team} networks=1"));
+    world.run(&format!("admin team limit {team} private-networks=none"));
+    world.make("private-network create --name den", ["n"]);
+}
+
+#[test]
 fn a_key_is_shown_once_and_ends_when_it_is_deleted() {
     let (mut world, _server) = super::world("served_keys");
     let [team, owner] = world.make("admin team list", ["te", "u"]);

@@ -1,0 +1,110 @@
+//! The rules of a machine's changes: several in one request are made together, or none of them.
+
+use deckle_api::ids::MachineId;
+use deckle_api::machines::{MachineUpdated, UpdateMachine};
+use sea_orm::ActiveValue::Set;
+
+use super::super::policy::Intent;
+use super::super::store::{self, Model};
+use super::super::{namesakes, views};
+use super::addresses::change_public_ip_type;
+use super::moves::move_to;
+use super::{being_deleted, get};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::Caller;
+use crate::reconciler::Object;
+use crate::store::Tx;
+use crate::{machine_events, names};
+
+/// Changes a machine. There is an event where its host takes part in one: a move.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: &MachineId,
+    wanted: UpdateMachine,
+) -> Result<MachineUpdated> {
+    caller.must_be_admin("change machines")?;
+    let name = wanted.name.as_deref().map(|name| names::checked("name", name)).transpose()?;
+    let mut tx = app.store.begin().await?;
+    let mut machine = get(&*tx, caller, id).await?;
+    refuse_unbuilt(&wanted)?;
+    refuse_upgrade(app, &wanted, &machine)?;
+    if machine.intent.0 == Intent::Gone {
+        return Err(being_deleted(id));
+    }
+    let mut event = None;
+    if let Some(network) = wanted.network_id.and_then(|network| network.0) {
+        (event, machine) = move_to(app, &mut tx, machine, &network).await?;
+    }
+    if let Some(name) = name {
+        machine = rename(app, &mut tx, machine, name).await?;
+    }
+    if let Some(kind) = wanted.public_ip_type {
+        machine = change_public_ip_type(app, &mut tx, machine, kind).await?;
+    }
+    tx.commit().await?;
+    Ok(MachineUpdated { event: event.map(machine_events::shown), data: views::shown(app, machine) })
+}
+
+/// Another type or another size takes another event than a move does: neither is there yet. What is said of
+/// them must be so already.
+fn refuse_upgrade(app: &App, wanted: &UpdateMachine, machine: &Model) -> Result<()> {
+    if let Some(label) = &wanted.machine_type {
+        let label = &app.catalogue.wanted(label)?.label;
+        if *label != machine.machine_type {
+            let (id, now) = (&machine.id.0, &machine.machine_type);
+            return Err(Error::Precondition(format!(
+                "machineType: changing it is not built yet in this version; {id} stays {now}"
+            )));
+        }
+    }
+    if let Some(size) = &wanted.disk_size {
+        let largest = app.config.limits.disk_gb;
+        let size = size.whole().filter(|size| (1..=largest).contains(size));
+        let expected =
+            || Error::field("diskSize", format!("expected a whole number of GB from 1 to {largest}"));
+        if size.ok_or_else(expected)? != machine.disk_gib.unsigned_abs() {
+            let (id, now) = (&machine.id.0, machine.disk_gib);
+            return Err(Error::Precondition(format!(
+                "diskSize: changing it is not built yet in this version; the disk of {id} stays at {now} GB"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What is asked for but not built yet is refused by name, never accepted and ignored.
+fn refuse_unbuilt(wanted: &UpdateMachine) -> Result<()> {
+    super::refuse_asked(&[
+        ("autoSnapshotEnabled", wanted.auto_snapshot_enabled == Some(true)),
+        ("autoSnapshotFrequency", wanted.auto_snapshot_frequency.is_some()),
+        ("autoSnapshotSaveCount", wanted.auto_snapshot_save_count.is_some_and(|count| count != 0.0)),
+        ("autoShutdownEnabled", wanted.auto_shutdown_enabled == Some(true)),
+        ("autoShutdownTimeout", wanted.auto_shutdown_timeout.is_some_and(|hours| hours != 0.0)),
+        ("autoShutdownForce", wanted.auto_shutdown_force == Some(true)),
+        ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
+        ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
+        ("restorePointSnapshotId", wanted.restore_point_snapshot_id.is_some()),
+    ])
+}
+
+/// Gives a machine another name, at once. The names in its network follow.
+async fn rename(app: &App, tx: &mut Tx, machine: Model, name: String) -> Result<Model> {
+    if machine.name == name {
+        return Ok(machine);
+    }
+    let mut changes = store::changes(&machine);
+    changes.name_folded = Set(names::folded(&name));
+    changes.name = Set(name);
+    changes.named = Set(false);
+    let renamed = store::revise(&**tx, &machine, changes, app.clock.now()).await?;
+    if let Some(network) = &machine.network_id
+        && machine.name_folded != renamed.name_folded
+    {
+        namesakes::left(tx, &network.0, &machine.name_folded).await?;
+        namesakes::joined(tx, &network.0, &renamed.name_folded, &machine.id.0).await?;
+    }
+    tx.wake(Object::Machine(machine.id.0));
+    Ok(renamed)
+}

@@ -1,0 +1,452 @@
+//! Public addresses: claimed, led to machines, taken away, given back.
+
+use std::collections::BTreeSet;
+
+use deckle_api::ids::MachineId;
+use deckle_control::config::Config;
+use deckle_engine::emulator::{Call, Fuse};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::broken_host::order;
+use crate::world::{World, machine};
+
+async fn claim(world: &World, region: &str) -> String {
+    let claimed = world.ok("POST /v1/public-ips", json!({"region": region})).await;
+    assert_eq!(claimed.get("assignedMachineId"), None);
+    claimed["ip"].as_str().unwrap().to_owned()
+}
+
+async fn assign(world: &World, ip: &str, machine: &MachineId) -> Value {
+    let assigned = world.ok(&format!("PUT /v1/public-ips/{ip}"), json!({"machineId": machine})).await;
+    assert_eq!((&assigned["ip"], &assigned["assignedMachineId"]), (&json!(ip), &json!(machine)));
+    assigned
+}
+
+/// The type of a machine's public address, the address, and the one that its host leads to it.
+async fn address(world: &World, id: &MachineId) -> (Value, Option<String>, Option<String>) {
+    let shown = world.machine(id).await;
+    let host = world.host.dump();
+    let plugged =
+        host.split([';', '\n']).find(|part| part.trim().starts_with(&format!("{id} at"))).unwrap_or("");
+    let led = plugged.split_once("public ").map(|(_, ip)| ip.to_owned());
+    (json!(shown.public_ip_type), shown.public_ip, led)
+}
+
+fn has(kind: &str, ip: Option<&str>, led: Option<&str>) -> (Value, Option<String>, Option<String>) {
+    (json!(kind), ip.map(str::to_owned), led.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn an_address_is_claimed_listed_assigned_moved_unassigned_and_released() {
+    let world = World::new().await;
+    let (first, second) =
+        (world.create(json!({})).await, world.create(json!({"publicIpType": "dynamic"})).await);
+    world.settle().await;
+    let ip = claim(&world, "East Coast (NY2)").await;
+    assert_eq!(ip, "203.0.113.2");
+    assign(&world, &ip, &first).await;
+    world.settle().await;
+    assert_eq!(address(&world, &first).await, has("static", Some(&ip), Some(&ip)));
+
+    assign(&world, &ip, &second).await;
+    assert_eq!(address(&world, &first).await.0, "none");
+    world.settle().await;
+    assert_eq!(address(&world, &first).await, has("none", None, None));
+    assert_eq!(address(&world, &second).await, has("static", Some(&ip), Some(&ip)));
+    assert!(!world.host.dump().contains("boot 2"), "nothing was started again");
+    assert_eq!(claim(&world, "ny2").await, "203.0.113.1", "the dynamic one was given back");
+
+    for none in [json!({"machineId": null}), json!({})] {
+        assign(&world, &ip, &second).await;
+        world.settle().await;
+        let free = world.ok(&format!("PUT /v1/public-ips/{ip}"), none).await;
+        assert_eq!(free.get("assignedMachineId"), None);
+        world.settle().await;
+        assert_eq!(address(&world, &second).await, has("none", None, None));
+    }
+    assign(&world, &ip, &first).await;
+    assert_eq!(world.ok(&format!("DELETE /v1/public-ips/{ip}"), Value::Null).await, json!({"ip": ip}));
+    world.settle().await;
+    assert_eq!(address(&world, &first).await, has("none", None, None));
+    assert_eq!(world.call(&format!("DELETE /v1/public-ips/{ip}"), Value::Null).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_static_address_stays_through_power_cycles_restarts_and_deletion() {
+    let mut world = World::new().await;
+    let ordered = world.ok("POST /v1/machines", machine(json!({"publicIpType": "static"}))).await;
+    let ip = ordered["data"]["publicIp"].as_str().expect("it is there at once").to_owned();
+    let id: MachineId = serde_json::from_value(ordered["data"]["id"].clone()).unwrap();
+    world.settle().await;
+    assert_eq!(address(&world, &id).await, has("static", Some(&ip), Some(&ip)));
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    assert_eq!(address(&world, &id).await, has("static", Some(&ip), None));
+    assert!(world.host.dump().contains("networks: none"), "{}", world.host.dump());
+    world.restart_server().await;
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert_eq!(address(&world, &id).await, has("static", Some(&ip), Some(&ip)));
+    order(&world, "delete", &id).await;
+    world.settle().await;
+    let listed = world.ok("GET /v1/public-ips", Value::Null).await;
+    assert_eq!((&listed["items"][0]["ip"], listed["items"][0].get("assignedMachineId")), (&json!(ip), None));
+}
+
+#[tokio::test]
+async fn a_failed_create_keeps_its_claim() {
+    let world = World::new().await;
+    world.host.fail_always(Some((Call::PowerOn, deckle_engine::emulator::Fault::Final)));
+    let id = world.create(json!({"publicIpType": "static"})).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("off".into(), "create error".into()));
+    assert_eq!(address(&world, &id).await, has("static", Some("203.0.113.1"), None));
+    world.host.fail_always(None);
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert_eq!(address(&world, &id).await, has("static", Some("203.0.113.1"), Some("203.0.113.1")));
+}
+
+#[tokio::test]
+async fn what_the_new_machine_had_stays_claimed() {
+    let world = World::new().await;
+    let id = world.create(json!({"publicIpType": "static", "startOnCreate": false})).await;
+    world.settle().await;
+    let ip = claim(&world, "ny2").await;
+    assign(&world, &ip, &id).await;
+    assign(&world, &ip, &id).await;
+    let listed = world.ok("GET /v1/public-ips?order=asc", Value::Null).await;
+    let assigned: Vec<_> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["ip"].clone(), row.get("assignedMachineId")))
+        .collect();
+    assert_eq!(assigned, [(json!("203.0.113.1"), None), (json!(ip), Some(&json!(id)))]);
+    world.settle().await;
+    assert_eq!(address(&world, &id).await, has("static", Some(&ip), None));
+}
+
+/// The address goes to the other machine, in the middle of each call of a visit to the first one: it leads
+/// to the second one in the end, and soon.
+#[tokio::test]
+async fn an_address_that_goes_on_in_the_middle_of_a_visit_leads_to_the_last_one() {
+    let calls = [Call::LookMachine, Call::EnsurePublicIp];
+    for moment in calls.into_iter().flat_map(|call| [Fuse::Before(call), Fuse::After(call)]) {
+        let world = World::new().await;
+        let (first, second) =
+            (world.create(json!({})).await, world.create(json!({"startOnCreate": false})).await);
+        world.settle().await;
+        let ip = claim(&world, "ny2").await;
+        assign(&world, &ip, &first).await;
+        let reply = world.meanwhile(moment, &format!("DELETE /v1/public-ips/{ip}"));
+        while deckle_control::reconciler::visit_next(&world.app).await {}
+        assert_eq!(*reply.lock().unwrap(), Some(200), "{moment:?}");
+        assert_eq!(address(&world, &first).await, has("none", None, None), "{moment:?}");
+        world.hooked.hook(None);
+        assert_eq!(claim(&world, "ny2").await, ip);
+        assign(&world, &ip, &second).await;
+        order(&world, "start", &second).await;
+        world.settle().await;
+        assert_eq!(address(&world, &second).await, has("static", Some(&ip), Some(&ip)), "{moment:?}");
+    }
+}
+
+/// A visit that was late has led an address here that is another machine's by now.
+#[tokio::test]
+async fn a_lost_race_mends_at_once() {
+    let world = World::new().await;
+    let (loser, holder) =
+        (world.create(json!({})).await, world.create(json!({"publicIpType": "static"})).await);
+    world.settle().await;
+    let ip = world.machine(&holder).await.public_ip.unwrap();
+    let late = deckle_engine::specs::PublicIpSpec {
+        machine: loser.clone(),
+        network: deckle_engine::specs::HostNetwork::Own(loser.clone()),
+        public_ip: ip.parse().unwrap(),
+        ip: "172.31.255.254".parse().unwrap(),
+    };
+    deckle_engine::Engine::ensure_public_ip(&*world.host, &late).await.unwrap();
+    assert_eq!(address(&world, &holder).await.2, None, "it is stolen");
+    world.ok(&format!("PUT /v1/machines/{loser}"), json!({"name": "visited"})).await;
+    while deckle_control::reconciler::visit_next(&world.app).await {}
+    assert_eq!(address(&world, &loser).await, has("none", None, None));
+    assert_eq!(address(&world, &holder).await, has("static", Some(&ip), Some(&ip)));
+}
+
+#[tokio::test]
+async fn an_address_of_another_region_of_another_team_or_of_nobody_is_not_assigned() {
+    let world = World::new().await;
+    let (here, far) = (world.create(json!({})).await, world.create(json!({"region": "ca1"})).await);
+    let ip = claim(&world, "ny2").await;
+    let other = world.new_team("Other Mill").await;
+    let key = world.new_key(&other, "owner@example.com", json!([])).await;
+    let theirs = world.call_as(&key, "POST /v1/public-ips", json!({"region": "ny2"})).await.body;
+    let theirs = theirs["ip"].as_str().unwrap();
+    let their_machine = world.call_as(&key, "POST /v1/machines", machine(json!({}))).await.body;
+    let dynamic = world.create(json!({"publicIpType": "dynamic"})).await;
+    world.settle().await;
+    let held = world.machine(&dynamic).await.public_ip.unwrap();
+    let deleted = world.create(json!({})).await;
+    world.settle().await;
+    order(&world, "delete", &deleted).await;
+    let before = world.dump().await;
+    let told = async |line: String, body: Value| {
+        let reply = world.call(&line, body).await;
+        assert_eq!(reply.body.as_object().unwrap().len(), 2, "{line}: {}", reply.body);
+        (reply.status, reply.error().2.to_owned())
+    };
+    let wrong = format!("machineId: {far} is in the region ca1, the address in ny2");
+    let own = format!("PUT /v1/public-ips/{ip}");
+    assert_eq!(told(own.clone(), json!({"machineId": far})).await, (400, wrong));
+    assert_eq!(
+        told(own.clone(), json!({"machineId": deleted})).await,
+        (409, format!("{deleted} is being deleted"))
+    );
+    let unknown = their_machine["data"]["id"].as_str().unwrap();
+    let no_machine = format!("machineId: there is no machine {unknown}");
+    assert_eq!(told(own.clone(), json!({"machineId": unknown})).await, (404, no_machine));
+    assert_eq!(told(own.clone(), json!({"machineId": "n1"})).await.0, 400);
+    assert_eq!(told(own, json!({"machine": null})).await.0, 400);
+    for ip in [theirs, &held, "203.0.113.99", "192.0.2.1"] {
+        let nothing = (404, format!("there is no public address {ip}"));
+        assert_eq!(told(format!("PUT /v1/public-ips/{ip}"), json!({"machineId": here})).await, nothing);
+        assert_eq!(told(format!("DELETE /v1/public-ips/{ip}"), Value::Null).await, nothing);
+        assert_eq!(told(format!("GET /v1/public-ips/{ip}/protection"), Value::Null).await, nothing);
+    }
+    for ip in ["x", "203.0.113", "203.0.113.256", "203.0.113.1%2F24", "::1", "%00", "3405803777"] {
+        let (status, why) = told(format!("DELETE /v1/public-ips/{ip}"), Value::Null).await;
+        assert!(status == 404 && why.starts_with("there is no `"), "{ip}: {why}");
+        assert_eq!(told(format!("PUT /v1/public-ips/{ip}"), json!({"machineId": here})).await.0, 404);
+    }
+    for (body, field) in [
+        (json!({}), "region"),
+        (json!({"region": "mars"}), "region"),
+        (json!({"region": "ny2", "ip": "203.0.113.9"}), "ip"),
+    ] {
+        let (status, why) = told("POST /v1/public-ips".to_owned(), body).await;
+        assert!(status == 400 && why.starts_with(&format!("{field}: ")), "{why}");
+    }
+    assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
+async fn a_list_is_walked_in_pages_by_region() {
+    let world = World::new().await;
+    let mut claimed = Vec::new();
+    for n in 0..7 {
+        claimed.push(claim(&world, if n % 3 == 0 { "ca1" } else { "ny2" }).await);
+    }
+    world.create(json!({"publicIpType": "dynamic"})).await;
+    world.settle().await;
+    let walk = async |query: &str| {
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = world.ok(&format!("GET /v1/public-ips?limit=2{query}{after}"), Value::Null).await;
+            rows.extend(
+                page["items"].as_array().unwrap().iter().map(|row| row["ip"].as_str().unwrap().to_owned()),
+            );
+            match page.get("nextPage") {
+                Some(next) => after = format!("&after={}", next.as_str().unwrap()),
+                None => return rows,
+            }
+        }
+    };
+    assert_eq!(walk("&order=asc").await, claimed);
+    claimed.reverse();
+    assert_eq!(walk("").await, claimed);
+    let far: Vec<_> = claimed.iter().rev().step_by(3).rev().cloned().collect();
+    assert_eq!(walk("&region=ca1").await, far);
+    assert_eq!(walk("&region=West%20Coast%20(CA1)&order=desc").await, far);
+    assert_eq!(walk("&region=ams1").await, Vec::<String>::new());
+
+    let next =
+        world.ok("GET /v1/public-ips?limit=2", Value::Null).await["nextPage"].as_str().unwrap().to_owned();
+    world.ok("POST /v1/private-networks", json!({"name": "a", "region": "ny2"})).await;
+    world.ok("POST /v1/private-networks", json!({"name": "b", "region": "ny2"})).await;
+    let networks = world.ok("GET /v1/private-networks?limit=1", Value::Null).await["nextPage"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let swapped = format!("{}{}{}", &next[4..8], &next[..4], &next[8..]);
+    for query in [
+        format!("after={}", &next[1..]),
+        format!("after={}", &next[..next.len() - 1]),
+        format!("after={swapped}"),
+        format!("after={networks}"),
+        format!("order=asc&after={next}"),
+        format!("region=ny2&after={next}"),
+        "after=".to_owned(),
+        "limit=0".to_owned(),
+        "limit=121".to_owned(),
+        "limit=-1".to_owned(),
+        "limit=2.5".to_owned(),
+        "orderBy=ip".to_owned(),
+    ] {
+        assert_eq!(
+            world.call(&format!("GET /v1/public-ips?{query}"), Value::Null).await.status,
+            400,
+            "{query}"
+        );
+    }
+    let reply = world.call(&format!("GET /v1/private-networks?after={next}"), Value::Null).await;
+    assert_eq!(reply.status, 400, "of another list");
+}
+
+fn pools(everywhere: &[&str], ams1: Option<&[&str]>) -> Config {
+    let of = |ranges: &[&str]| ranges.iter().map(|range| range.parse().unwrap()).collect();
+    let region_pools = ams1.map(|ranges| ("ams1".to_owned(), of(ranges))).into_iter().collect();
+    Config { public_pools: of(everywhere), region_pools, ..Config::default() }
+}
+
+#[tokio::test]
+async fn a_region_has_a_pool_and_its_end_is_told() {
+    let config = pools(&["198.51.100.0/30", "198.51.100.8/31"], Some(&["192.0.2.0/30"]));
+    let world = World::with(config, None).await;
+    for ip in ["198.51.100.1", "198.51.100.2", "198.51.100.8", "198.51.100.9"] {
+        assert_eq!(claim(&world, "ny2").await, ip);
+    }
+    for ip in ["192.0.2.1", "192.0.2.2"] {
+        assert_eq!(claim(&world, "ams1").await, ip);
+    }
+    let before = world.dump().await;
+    for region in ["ny2", "ca1", "ams1"] {
+        let reply = world.call("POST /v1/public-ips", json!({"region": region})).await;
+        let told = format!(
+            "all public addresses of the region {region} are in use; release one, or ask the operator for more"
+        );
+        assert_eq!(reply.error(), (412, "PRECONDITION_FAILED", told.as_str()));
+        let reply = world
+            .call("POST /v1/machines", machine(json!({"region": region, "publicIpType": "static"})))
+            .await;
+        assert_eq!(reply.error(), (412, "PRECONDITION_FAILED", format!("publicIpType: {told}").as_str()));
+    }
+    assert_eq!(world.dump().await, before);
+    world.ok("DELETE /v1/public-ips/198.51.100.2", Value::Null).await;
+    assert_eq!(claim(&world, "ca1").await, "198.51.100.2");
+}
+
+#[tokio::test]
+async fn ranges_may_be_taken_out_of_a_pool_and_put_into_it() {
+    let mut world = World::with(pools(&["198.51.100.128/29"], None), None).await;
+    for _ in 0..3 {
+        claim(&world, "ny2").await;
+    }
+    world.ok("DELETE /v1/public-ips/198.51.100.129", Value::Null).await;
+    world.reconfigure(pools(&["192.0.2.0/30"], None)).await;
+    assert_eq!(claim(&world, "ny2").await, "192.0.2.1", "none of the range that was taken out");
+    world.reconfigure(pools(&["198.51.100.120/28"], None)).await;
+    let mut claimed = Vec::new();
+    while world.call("POST /v1/public-ips", json!({"region": "ny2"})).await.status == 200 {
+        let listed = world.ok("GET /v1/public-ips?limit=1", Value::Null).await;
+        claimed.push(listed["items"][0]["ip"].as_str().unwrap().to_owned());
+    }
+    // The /28 of 198.51.100.120 begins at .112: .113 to .126 are its hosts.
+    let expected: Vec<_> = (113..=126).map(|last| format!("198.51.100.{last}")).collect();
+    assert_eq!(claimed, expected);
+    world.reconfigure(pools(&["198.51.100.128/28"], None)).await;
+    assert_eq!(claim(&world, "ny2").await, "198.51.100.129", "what was given back comes first");
+    assert_eq!(claim(&world, "ny2").await, "198.51.100.132");
+}
+
+#[tokio::test]
+async fn a_free_address_is_found_without_a_walk_past_the_others() {
+    let world = World::new().await;
+    let first = claim(&world, "ny2").await;
+    claim(&world, "ny2").await;
+    world.ok(&format!("DELETE /v1/public-ips/{first}"), Value::Null).await;
+    assert_eq!(claim(&world, "ny2").await, first);
+    if world.on_sqlite() {
+        let plans = world.plans(&["\"public_ips\"", "IS NULL", "LIMIT"]).await;
+        assert_eq!(plans.len(), 1, "{plans:?}");
+        assert!(plans[0].contains("public_ips_free (ip>? AND ip<?)"), "{plans:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_type_of_an_address_changes_without_a_boot() {
+    let world = World::new().await;
+    let id = world.create(json!({})).await;
+    world.settle().await;
+    let change = async |kind: &str| {
+        let changed = world.ok(&format!("PUT /v1/machines/{id}"), json!({"publicIpType": kind})).await;
+        assert_eq!((changed.get("event"), &changed["data"]["publicIpType"]), (None, &json!(kind)));
+        world.settle().await;
+        let listed = world.ok("GET /v1/public-ips?order=asc", Value::Null).await;
+        let (_, ip, led) = address(&world, &id).await;
+        assert_eq!(ip, led);
+        let claimed: Vec<_> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row.get("assignedMachineId").is_some())
+            .collect();
+        (ip, claimed)
+    };
+    let at = |last: u8| Some(format!("203.0.113.{last}"));
+    assert_eq!(change("dynamic").await, (at(1), vec![]));
+    assert_eq!(change("dynamic").await, (at(1), vec![]));
+    assert_eq!(change("static").await, (at(1), vec![true]), "the one that was given back is claimed");
+    assert_eq!(change("static").await, (at(1), vec![true]));
+    assert_eq!(change("none").await, (None, vec![false]));
+    assert_eq!(change("static").await, (at(2), vec![false, true]));
+    assert_eq!(change("dynamic").await, (at(3), vec![false, false]));
+    assert_eq!(change("none").await, (None, vec![false, false]));
+    assert!(world.host.dump().contains("boot 1"), "{}", world.host.dump());
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    assert_eq!(change("dynamic").await, (None, vec![false, false]), "none is held by what is off");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+    /// Addresses are claimed and released, and the pool changes: each claim gets an address of the pool that
+    /// nobody has, as long as there is one.
+    #[test]
+    fn no_public_address_is_given_twice_and_none_is_forgotten(
+        steps in prop::collection::vec((0u8..8, any::<prop::sample::Index>()), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let choices: [(&[&str], _); 4] = [
+                (&["198.51.100.0/29"], 1..=6),
+                (&["198.51.100.0/28"], 1..=14),
+                (&["198.51.100.8/30"], 9..=10),
+                (&["198.51.100.8/30", "198.51.100.0/30"], 1..=2),
+            ];
+            let hosts = |nth: usize| -> BTreeSet<u8> {
+                let mut hosts: BTreeSet<_> = choices[nth].1.clone().collect();
+                hosts.extend((9..=10).filter(|_| nth == 3));
+                hosts
+            };
+            let mut world = World::with(pools(choices[0].0, None), None).await;
+            let (mut pool, mut claimed) = (0, BTreeSet::new());
+            for (step, which) in steps {
+                match step {
+                    0 => {
+                        pool = which.index(choices.len());
+                        world.reconfigure(pools(choices[pool].0, None)).await;
+                    }
+                    1 | 2 if !claimed.is_empty() => {
+                        let last: u8 = *which.get(&claimed.iter().copied().collect::<Vec<_>>());
+                        world.ok(&format!("DELETE /v1/public-ips/198.51.100.{last}"), Value::Null).await;
+                        claimed.remove(&last);
+                    }
+                    _ => {
+                        let reply = world.call("POST /v1/public-ips", json!({"region": "ny2"})).await;
+                        let free: BTreeSet<_> = hosts(pool).difference(&claimed).copied().collect();
+                        if free.is_empty() {
+                            assert_eq!(reply.status, 412, "{}", reply.body);
+                            continue;
+                        }
+                        let ip = reply.body["ip"].as_str().unwrap();
+                        let last = ip.strip_prefix("198.51.100.").unwrap().parse().unwrap();
+                        assert!(free.contains(&last), "{last} of {free:?}");
+                        claimed.insert(last);
+                    }
+                }
+            }
+        });
+    }
+}
