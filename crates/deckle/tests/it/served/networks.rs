@@ -45,6 +45,10 @@ fn machines_move_into_a_network_and_on_to_another() {
     world.run(&format!("machine update {id} --network-id {second} --name moved"));
     world.run(&format!("machine update {id} --network-id n0"));
     world.run(&format!("machine update {id}"));
+    let events = json(&world, &format!("machine-event list --machine-id {id} -o json"));
+    for event in events["items"].as_array().unwrap() {
+        world.learn("ev", event["id"].as_str().unwrap());
+    }
     world.run(&format!("machine-event list --machine-id {id}"));
     world.run(&format!("private-network protect {lab}"));
     world.run(&format!("private-network delete {lab} --yes"));
