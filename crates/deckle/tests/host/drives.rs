@@ -11,6 +11,8 @@ use super::guest::Guest;
 use super::host::wait;
 use super::world::{ORDER, World, text};
 
+/// How long a guest may take to fill a drive, in seconds: it signs each packet, under TCG.
+const SLOW_S: u32 = 400;
 /// How long a server of a network may be away after it was killed.
 const BACK: Duration = Duration::from_secs(5);
 
@@ -103,7 +105,7 @@ fn a_drive_is_shared_fills_up_grows_and_outlives_its_server() {
 }
 
 fn a_full_drive_loses_nothing(one: &Guest, two: &Guest) {
-    let full = one.run("dd if=/dev/zero of=/mnt/data/filler bs=1M count=1100 2>&1; true");
+    let full = one.run_within(SLOW_S, "dd if=/dev/zero of=/mnt/data/filler bs=1M count=1100 2>&1; true");
     assert!(full.contains("No space left on device"), "{full}");
     assert_eq!(two.run("cat /mnt/data/greeting"), "hello");
     let [all, used, free] = space(two);
@@ -132,11 +134,11 @@ fn a_drive_grows_while_it_is_mounted(world: &World, drive: &Drive, one: &Guest, 
 }
 
 fn a_copy_outlives_its_server(world: &World, network: &str, one: &Guest, two: &Guest) {
-    one.run("dd if=/dev/urandom of=$HOME/big bs=1M count=100 2>/dev/null");
+    one.run_within(SLOW_S, "dd if=/dev/urandom of=$HOME/big bs=1M count=100 2>/dev/null");
     let wanted = one.run("md5sum < $HOME/big");
     let copy = {
         let one = one.clone();
-        thread::spawn(move || one.run("cp $HOME/big /mnt/data/big && sync && echo copied"))
+        thread::spawn(move || one.run_within(SLOW_S, "cp $HOME/big /mnt/data/big && sync && echo copied"))
     };
     thread::sleep(Duration::from_millis(1500));
     let killed = servers(world, network);

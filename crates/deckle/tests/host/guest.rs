@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// How long a command in a guest may take, in seconds.
-const COMMAND_S: &str = "60";
+const COMMAND_S: u32 = 60;
 
 /// A guest at an address that the host reaches.
 #[derive(Debug, Clone)]
@@ -16,7 +16,12 @@ pub struct Guest {
 impl Guest {
     /// Runs a command, which must succeed, and answers with its trimmed words.
     pub fn run(&self, command: &str) -> String {
-        let output = self.ssh(command);
+        self.run_within(COMMAND_S, command)
+    }
+
+    /// The same, for a command that may take so many seconds.
+    pub fn run_within(&self, seconds: u32, command: &str) -> String {
+        let output = self.ssh(seconds, command);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {command}: {}: {told}", self.address, output.status);
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -24,7 +29,7 @@ impl Guest {
 
     /// Whether the guest lets this user in.
     pub fn lets_in(&self) -> bool {
-        self.ssh("true").status.success()
+        self.ssh(COMMAND_S, "true").status.success()
     }
 
     /// Which of these pages (`ADDRESS:PORT/PATH`) the guest reaches, all asked for at the same time.
@@ -48,9 +53,9 @@ impl Guest {
         answered
     }
 
-    fn ssh(&self, command: &str) -> Output {
+    fn ssh(&self, seconds: u32, command: &str) -> Output {
         let mut ssh = Command::new("timeout");
-        ssh.args([COMMAND_S, "ssh", "-F", "none", "-i"]).arg(&self.key);
+        ssh.arg(seconds.to_string()).args(["ssh", "-F", "none", "-i"]).arg(&self.key);
         for option in [
             "BatchMode=yes",
             "IdentitiesOnly=yes",
