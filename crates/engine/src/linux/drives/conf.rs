@@ -17,6 +17,10 @@ const LOG_KIB: u32 = 256;
 const NUMBER: &str = "deckle:password number";
 
 /// The configuration of a network's server, whose files lie in `folder`. Shares are in files of their own.
+///
+/// A client asks for a lease by a key that it keeps for a file's life. After a pause the drive may be another
+/// device, which makes it another file to the server, and the same key for another file is refused for ever:
+/// clients get oplocks, which have no key.
 pub fn server(folder: &Path, address: Ipv4Addr) -> String {
     let folder = folder.display();
     let mut text = format!(
@@ -57,6 +61,7 @@ strict sync = yes
 store dos attributes = no
 ea support = no
 kernel oplocks = no
+smb2 leases = no
 kernel share modes = no
 posix locking = no
 create mask = 0777
