@@ -40,6 +40,8 @@ struct Subjects {
     holders: [String; 2],
     ip: Ipv4Addr,
     drive: Drive,
+    /// One that nobody has mounted, beside the other.
+    spare: Drive,
     mounted: Guest,
 }
 
@@ -73,7 +75,7 @@ fn subjects(world: &World) -> Subjects {
     let orders = ["mover", "first", "second"].map(|name| world.create(name, place.clone()));
     orders.iter().for_each(|ordered| world.done(ordered));
     let [mover, first, second] = orders.map(|ordered| ordered.machine);
-    let drive = Drive::make(world, &networks[0]);
+    let [drive, spare] = [0; 2].map(|_| Drive::make(world, &networks[0]));
     let steady = world.create("steady", place);
     world.done(&steady);
     let mounted = world.guest(&steady.machine);
@@ -85,7 +87,7 @@ fn subjects(world: &World) -> Subjects {
         ));
     }
     let ip = text(&world.post("/v1/public-ips", &json!({"region": "ny2"}))["ip"]).parse().unwrap();
-    Subjects { networks, mover, holders: [first, second], ip, drive, mounted }
+    Subjects { networks, mover, holders: [first, second], ip, drive, spare, mounted }
 }
 
 impl Subjects {
@@ -93,9 +95,9 @@ impl Subjects {
     fn ask(&self, random: &mut Random, wanted: &mut Wanted, round: u64) -> Vec<Asked> {
         let asked = |method, path: String, body| Asked {
             method,
-            path,
             body,
-            key: format!("networks-{round}-{method}"),
+            key: format!("networks-{round}-{path}"),
+            path,
         };
         let other = self.networks.iter().find(|network| **network != wanted.network).unwrap().clone();
         wanted.network.clone_from(&other);
@@ -112,7 +114,9 @@ impl Subjects {
         } else {
             asked("PUT", drive, json!({"name": format!("data {round}")}))
         };
-        vec![moved, led, changed]
+        let drive = format!("/v1/shared-drives/{}", self.spare.id);
+        let rotated = asked("POST", format!("{drive}/rotate-password"), json!({}));
+        vec![moved, led, changed, rotated]
     }
 
     fn are_as(&self, world: &World, wanted: &Wanted) {
@@ -129,6 +133,7 @@ impl Subjects {
             (said == wanted.leads_to).then_some(())
         });
         self.drive.ready(world);
+        self.spare.ready(world);
         let path = format!("/v1/shared-drives/{}", self.drive.id);
         assert_eq!(world.get(&path)["size"], json!(wanted.size << 30));
         assert_eq!(self.mounted.run("cat /mnt/data/kept"), "kept");
