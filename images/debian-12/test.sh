@@ -25,6 +25,8 @@ first_boot() {
     says 'each-boot script' 'startup-script: each-boot 1 ran as root'
     says 'once script' 'startup-script: once-script ran'
     says 'exit status of the once script' 'startup-script: exit status 7'
+    says 'beginning of a run' 'deckle: startup script sc1 of boot 1 begins'
+    says 'end of a run' 'deckle: startup script sc1 of boot 1 ended with status 7'
     ssh_as paperspace 'id -u; sudo -n id -u; hostname; sudo cat /var/log/startup-script-output.log' > answer
     is 'paperspace, sudo, host name, log' "$(cat answer)" \
         $'1000\n0\ndebian-a\nonce-script ran\nexit status 7\neach-boot 1 ran as root\nexit status 0'
@@ -59,6 +61,7 @@ make_seed() {
     key=$(cat "$2.pub")
     rm -rf seed
     mkdir -p seed/deckle/scripts
+    echo "sc1 of boot $1" > seed/deckle/run
     # shellcheck disable=SC2016
     echo "echo each-boot $1 "'ran as $(id -un)' > seed/deckle/scripts/each-boot
     printf '#!/bin/sh\necho once-script ran\nexit 7\n' > seed/deckle/scripts/once-a1

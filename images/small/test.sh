@@ -18,12 +18,14 @@ main() {
 }
 
 first_boot() {
-    make_seed key once-a1
+    make_seed key once-a1 1
     power_on first
     says 'script output' 'startup-script: each-boot ran as root'
     says 'once script output' 'startup-script: once-script ran'
     says 'exit status of a script without shebang' 'startup-script: exit status 0'
     says 'exit status of a script with shebang' 'startup-script: exit status 7'
+    says 'beginning of a run' 'deckle: startup script sc1 of boot 1 begins'
+    says 'end of a run' 'deckle: startup script sc1 of boot 1 ended with status 7'
     ssh_as paperspace 'id -u; sudo -n id -u; hostname' > answer
     is 'paperspace, sudo, host name' "$(cat answer)" $'1000\n0\nguest-a'
     ssh_as paperspace 'sudo cat /var/log/startup-script-output.log' > log
@@ -43,9 +45,10 @@ first_boot() {
 
 # Another key in the seed, the same once-script: it must not run again.
 second_boot() {
-    make_seed other once-a1
+    make_seed other once-a1 2
     power_on second
     says 'each-boot at the second boot' 'startup-script: each-boot ran as root'
+    says 'end of a run whose last line has no end' 'deckle: startup script sc1 of boot 2 ended with status 0'
     if grep -q 'once-script ran' serial; then fail 'the once-script ran again'; fi
     ssh_with other root 'cat /root/state; cat /etc/dropbear/host_ed25519 | md5sum' > second
     is 'state on the disk' "$(head -n 1 second)" kept
@@ -59,9 +62,10 @@ make_seed() {
     rm -rf seed
     mkdir -p seed/deckle/scripts
     echo guest-a > seed/deckle/hostname
+    echo "sc1 of boot $3" > seed/deckle/run
     cp "$1.pub" seed/deckle/authorized-keys
     # shellcheck disable=SC2016
-    echo 'echo each-boot ran as $(id -un)' > seed/deckle/scripts/each-boot
+    echo 'printf "each-boot ran as $(id -un)"' > seed/deckle/scripts/each-boot
     printf '#!/bin/sh\necho once-script ran\nexit 7\n' > "seed/deckle/scripts/$2"
     genisoimage -quiet -V cidata -J -R -o seed.iso seed
 }

@@ -106,6 +106,8 @@ ids! {
     SnapshotId = "sl", "snapshot";
     /// The id of a startup script.
     StartupScriptId = "sc", "startup script";
+    /// The id of one run of a startup script.
+    StartupScriptRunId = "sr", "run of a startup script";
     /// The id of a shared drive.
     SharedDriveId = "sd", "shared drive";
     /// The id of a user.

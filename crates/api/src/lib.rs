@@ -3,6 +3,7 @@
 //! **Invariant**: pure data. Nothing here reads a clock for a decision, opens a file or a socket, or
 //! knows of a store or a host.
 
+pub mod accessors;
 pub mod admin;
 pub mod consoles;
 pub mod details;

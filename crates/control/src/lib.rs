@@ -47,6 +47,7 @@ fn v1() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(http::openapi::head())
         .merge(sessions::routes())
         .merge(machines::http::routes())
+        .merge(machines::accessors::http::routes())
         .merge(machine_events::routes())
         .merge(machine_types::routes())
         .merge(os_templates::routes())
@@ -54,7 +55,7 @@ fn v1() -> OpenApiRouter<App> {
         .merge(shared_drives::http::routes())
         .merge(firewall_rules::http::routes())
         .merge(public_ips::http::routes())
-        .merge(startup_scripts::routes())
+        .merge(startup_scripts::http::routes())
         .merge(ssh_keys::routes())
 }
 

@@ -10,6 +10,7 @@
 pub mod emulator;
 mod error;
 pub mod linux;
+pub mod script_run;
 pub mod seen;
 pub mod specs;
 
@@ -17,7 +18,10 @@ use async_trait::async_trait;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 
 pub use error::{Error, Result};
-use seen::{Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen};
+use seen::{
+    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
+    TemplateSeen,
+};
 use specs::{
     BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
 };
@@ -117,4 +121,8 @@ pub trait Engine: Send + Sync + 'static {
     /// A piece of a machine's serial log from byte `from` on, counted since the log was begun. What is
     /// older than the kept bound is gone: the chunk says where it really begins.
     async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk>;
+
+    /// The last run of a startup script that a machine's guest has told of: in this boot or an earlier one. A
+    /// guest whose image does not tell has none.
+    async fn read_script_run(&self, id: &MachineId) -> Result<Option<ScriptRunSeen>>;
 }

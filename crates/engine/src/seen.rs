@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
+use deckle_api::ids::StartupScriptId;
 use serde::{Deserialize, Serialize};
 
 /// A machine as its host shows it.
@@ -214,4 +215,18 @@ pub struct ConsoleChunk {
     pub next: u64,
     /// The bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A run of a startup script, as the guest tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptRunSeen {
+    /// Which script.
+    pub script: StartupScriptId,
+    /// The number of the boot whose seed carried it.
+    pub boot: u64,
+    /// What it ended with; absent while it runs.
+    pub exit_status: Option<u8>,
+    /// The end of what it printed so far, at most [`OUTPUT_BYTES_MAX`](crate::script_run::OUTPUT_BYTES_MAX)
+    /// bytes as they were printed; bytes that are not UTF-8 are shown as U+FFFD.
+    pub output: String,
 }

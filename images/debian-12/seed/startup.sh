@@ -1,12 +1,14 @@
 #!/bin/sh
 # Deckle's end of each boot: says that the machine is ready, then runs the startup scripts that lie on the
 # seed (deckle/scripts) as root: once-ID unless it has run here, then each-boot.
-# What they print goes to the log, and to the serial console.
+# What they print goes to the log, and to the serial console, between two lines that say which script of which
+# boot it is (deckle/run), and how it ended.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root USER=root LOGNAME=root SHELL=/bin/sh
 LOG=/var/log/startup-script-output.log
 STATE=/var/lib/deckle
 SEED=/run/deckle-seed
+RUN=
 
 # Not into /run: programs may not be started there.
 take_scripts() {
@@ -17,18 +19,21 @@ take_scripts() {
     for script in "$SEED"/deckle/scripts/*; do
         [ ! -f "$script" ] || cp "$script" "$STATE/scripts/"
     done
+    [ ! -f "$SEED/deckle/run" ] || read -r RUN < "$SEED/deckle/run"
     umount "$SEED"
 }
 
-# The status goes the way of the output, so that it comes last; what a script leaves behind in the
-# background may go on printing, and keeps nobody waiting.
+# The status goes the way of the output, so that it comes last, after a word that no script knows; what a
+# script leaves behind in the background may go on printing, and keeps nobody waiting.
 run() {
     mkfifo -m 600 "$STATE/output"
+    secret=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+    echo "deckle: startup script $RUN begins" > /dev/console
     tell < "$STATE/output" > /dev/null 2>&1 &
     (
         cd /root || exit 1
         interpret "$1"
-        echo "exit status $?"
+        echo "$secret $?"
     ) > "$STATE/output" 2>&1 < /dev/null
     rm "$STATE/output" "$1"
 }
@@ -36,9 +41,21 @@ run() {
 tell() {
     exec 3>> "$LOG" 4> /dev/console
     while IFS= read -r line || [ -n "$line" ]; do
-        printf '%s\n' "$line" >&3
-        printf 'startup-script: %s\n' "$line" >&4
+        case $line in
+            *"$secret "*)
+                # A last line without an end stands before it.
+                [ -z "${line%%"$secret "*}" ] || tell_line "${line%%"$secret "*}"
+                tell_line "exit status ${line##* }"
+                echo "deckle: startup script $RUN ended with status ${line##* }" >&4
+                ;;
+            *) tell_line "$line" ;;
+        esac
     done
+}
+
+tell_line() {
+    printf '%s\n' "$1" >&3
+    printf 'startup-script: %s\n' "$1" >&4
 }
 
 interpret() {

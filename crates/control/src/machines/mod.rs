@@ -29,6 +29,7 @@
 //! - An off machine has a disk on its host and nothing else.
 //! - Each change of what is wanted of a machine counts as an order: what a visit found before it is void.
 
+pub mod accessors;
 pub mod http;
 pub mod lifecycle;
 mod namesakes;

@@ -22,6 +22,7 @@ pub use create::create;
 pub use moves::move_all_into;
 pub use update::update;
 
+use super::accessors;
 use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
@@ -98,11 +99,22 @@ pub async fn get(store: &impl ConnectionTrait, caller: &Caller, id: &MachineId) 
     row.ok_or_else(|| Error::no_such("machine", id))
 }
 
+/// A team's machine that the caller may use. `act` is what it wants: "stop".
+pub async fn usable(
+    store: &impl ConnectionTrait,
+    caller: &Caller,
+    id: &MachineId,
+    act: &str,
+) -> Result<Model> {
+    let machine = get(store, caller, id).await?;
+    accessors::service::must_have_access(store, caller, &machine, act).await?;
+    Ok(machine)
+}
+
 /// Wants a machine on.
 pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
-    caller.must_be_admin("start machines")?;
     let tx = app.store.begin().await?;
-    let machine = get(&*tx, caller, id).await?;
+    let machine = usable(&*tx, caller, id, "start").await?;
     if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Start).await? {
         return Ok((event, machine));
     }
@@ -116,9 +128,8 @@ pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered
 
 /// Wants a machine off. What was under way is cancelled.
 pub async fn stop(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
-    caller.must_be_admin("stop machines")?;
     let tx = app.store.begin().await?;
-    let machine = get(&*tx, caller, id).await?;
+    let machine = usable(&*tx, caller, id, "stop").await?;
     let open = machine_events::service::open_of(&*tx, id).await?;
     match open {
         Some(event) if event.name.0 == MachineEventName::Stop => return Ok((event, machine)),
@@ -138,9 +149,8 @@ pub async fn stop(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered>
 
 /// Wants another boot of a machine that is on.
 pub async fn restart(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
-    caller.must_be_admin("restart machines")?;
     let tx = app.store.begin().await?;
-    let machine = get(&*tx, caller, id).await?;
+    let machine = usable(&*tx, caller, id, "restart").await?;
     if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Restart).await? {
         return Ok((event, machine));
     }
@@ -233,7 +243,7 @@ pub async fn console_log(
     id: &MachineId,
     query: &ConsoleLogQuery,
 ) -> Result<ConsoleLog> {
-    let machine = get(app.store.read(), caller, id).await?;
+    let machine = usable(app.store.read(), caller, id, "read the console of").await?;
     let bytes = query.bytes.unwrap_or(CONSOLE_BYTES);
     if !(1..=CONSOLE_BYTES_MAX).contains(&bytes) {
         return Err(Error::field("bytes", format!("expected a whole number from 1 to {CONSOLE_BYTES_MAX}")));
@@ -337,6 +347,34 @@ pub async fn with_scripts(
         machines.entry(script).or_default().push(machine);
     }
     Ok(machines)
+}
+
+/// Gives a team's machine a startup script, in place of the one that it may have.
+pub async fn assign_script(tx: &Tx, caller: &Caller, id: &MachineId, script: &StartupScriptId) -> Result<()> {
+    let machine = get(&**tx, caller, id).await?;
+    if machine.intent.0 == Intent::Gone {
+        return Err(being_deleted(id));
+    }
+    Ok(store::set_script(&**tx, id, Some(script)).await?)
+}
+
+/// Takes a startup script from a team's machine, if it has that one.
+pub async fn unassign_script(
+    tx: &Tx,
+    caller: &Caller,
+    id: &MachineId,
+    script: &StartupScriptId,
+) -> Result<()> {
+    let machine = get(&**tx, caller, id).await?;
+    if machine.startup_script_id.is_some_and(|has| has.0 == *script) {
+        store::set_script(&**tx, id, None).await?;
+    }
+    Ok(())
+}
+
+/// Takes a startup script from every machine that has it.
+pub async fn detach_script(tx: &Tx, script: &StartupScriptId) -> Result<()> {
+    Ok(store::detach_script(&**tx, script).await?)
 }
 
 /// The machines that are not deleted.

@@ -36,7 +36,6 @@ pub struct Model {
     pub public_ip_type: Text<PublicIpType>,
     pub public_ip: Option<i64>,
     pub startup_script_id: Option<Text<StartupScriptId>>,
-    pub script_served: bool,
     pub intent: Text<Intent>,
     pub settled: bool,
     pub boots_wanted: i64,
@@ -239,6 +238,25 @@ pub async fn with_scripts(
         .all(store)
         .await?;
     Ok(rows.into_iter().map(|(script, machine)| (script.0, machine.0)).collect())
+}
+
+/// Gives a machine a startup script, or none.
+pub async fn set_script(
+    store: &impl ConnectionTrait,
+    id: &MachineId,
+    script: Option<&StartupScriptId>,
+) -> Result<(), DbErr> {
+    let script = Expr::value(script.map(|script| script.as_str().to_owned()));
+    let set = Entity::update_many().col_expr(Column::StartupScriptId, script);
+    set.filter(Column::Id.eq(id.as_str())).exec(store).await.map(drop)
+}
+
+/// Takes a startup script from every machine that has it.
+pub async fn detach_script(store: &impl ConnectionTrait, script: &StartupScriptId) -> Result<(), DbErr> {
+    let none = Expr::value(Option::<String>::None);
+    let free = Entity::update_many().col_expr(Column::StartupScriptId, none);
+    let free = free.filter(Column::StartupScriptId.eq(script.as_str()));
+    free.filter(Column::DtDeleted.is_null()).exec(store).await.map(drop)
 }
 
 /// How many machines of each type have a place on the host.

@@ -1,8 +1,11 @@
 //! The rules of teams, members and keys.
 
+use std::collections::BTreeMap;
+
 use deckle_api::admin::{ApiKey, CreateApiKey, CreateTeam, Member, Role, SetLimits, SetMember, Team};
 use deckle_api::ids::{ApiKeyId, TeamId, UserId};
 use sea_orm::ActiveValue::Set;
+use sea_orm::ConnectionTrait;
 
 use super::store::{self, api_keys, teams, users};
 use crate::app::App;
@@ -143,7 +146,7 @@ pub async fn set_member(app: &App, team: &TeamId, wanted: SetMember) -> Result<M
     Ok(Member { user_id: user.id.0, email, role: wanted.role })
 }
 
-/// Takes a user out of a team. Its keys for the team end at once.
+/// Takes a user out of a team. Its keys for the team, and its access to machines of the team, end at once.
 pub async fn remove_member(app: &App, team: &TeamId, user: &UserId) -> Result<Team> {
     let tx = app.store.begin().await?;
     let row = store::find_team(&*tx, team).await?.ok_or_else(|| Error::no_such("team", team))?;
@@ -157,6 +160,17 @@ pub async fn remove_member(app: &App, team: &TeamId, user: &UserId) -> Result<Te
     let team = shown(app, &tx, row).await?;
     tx.commit().await?;
     Ok(team)
+}
+
+/// Whether a user is in a team.
+pub async fn is_member(store: &impl ConnectionTrait, team: &TeamId, user: &UserId) -> Result<bool> {
+    Ok(store::role(store, team, user).await?.is_some())
+}
+
+/// The mail addresses of users.
+pub async fn emails_of(store: &impl ConnectionTrait, users: &[UserId]) -> Result<BTreeMap<UserId, String>> {
+    let users = store::find_users(store, users).await?;
+    Ok(users.into_iter().map(|user| (user.id.0, user.email)).collect())
 }
 
 /// Makes a key for a member of a team. The answer is the only place where the key itself is shown.

@@ -137,6 +137,12 @@ pub async fn find_user(store: &impl ConnectionTrait, id: &UserId) -> Result<Opti
     users::Entity::find_by_id(Text(id.clone())).one(store).await
 }
 
+/// Some users, in no order.
+pub async fn find_users(store: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<users::Model>, DbErr> {
+    let ids = ids.iter().map(UserId::as_str);
+    users::Entity::find().filter(users::Column::Id.is_in(ids)).all(store).await
+}
+
 /// The user with that mail address.
 pub async fn find_email(store: &impl ConnectionTrait, email: &str) -> Result<Option<users::Model>, DbErr> {
     users::Entity::find().filter(users::Column::Email.eq(email)).one(store).await
@@ -228,7 +234,7 @@ pub async fn set_member(
     Ok(())
 }
 
-/// Takes a user out of a team; its keys for the team go with it.
+/// Takes a user out of a team; its keys for the team and its access to machines go with it.
 pub async fn delete_member(store: &impl ConnectionTrait, team: &TeamId, user: &UserId) -> Result<(), DbErr> {
     members::Entity::delete_by_id((Text(team.clone()), Text(user.clone()))).exec(store).await?;
     Ok(())

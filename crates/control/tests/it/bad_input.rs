@@ -125,7 +125,6 @@ async fn what_is_not_built_yet_is_refused_by_name() {
         ("takeInitialSnapshot", json!(true)),
         ("restorePointEnabled", json!(true)),
         ("restorePointFrequency", json!("shutdown")),
-        ("accessorIds", json!(["u123"])),
     ];
     refused(&world, asked.iter().map(|(field, value)| (json!({*field: value}), 412, *field)).collect()).await;
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use deckle_engine::emulator::{Call, Emulator, Fuse};
 use deckle_engine::seen::{
-    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, TemplateSeen,
+    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
+    TemplateSeen,
 };
 use deckle_engine::specs::{
     BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
@@ -117,6 +118,7 @@ hooked! {
         LookDrive look_drive(id: &SharedDriveId, network: &PrivateNetworkId) -> DriveSeen;
         LookMachine look_machine(id: &MachineId, network: &HostNetwork) -> MachineSeen;
         ReadConsole read_console(id: &MachineId, from: u64, bytes_max: usize) -> ConsoleChunk;
+        ReadScriptRun read_script_run(id: &MachineId) -> Option<ScriptRunSeen>;
     }
     acts {
         RemoveTemplate remove_template(id: &TemplateId);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
+mod accessors;
 mod bad_input;
 mod broken_host;
 mod contract;
@@ -23,6 +24,7 @@ mod quotas;
 mod rooms;
 mod seals;
 mod shared_drives;
+mod startup_scripts;
 mod teams;
 mod templates;
 mod update;

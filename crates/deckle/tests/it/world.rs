@@ -74,6 +74,11 @@ impl World {
         self.environment.push((name, value.to_owned()));
     }
 
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| *known != name);
+    }
+
     /// Writes a text in its place from now on.
     pub fn stands_for(&mut self, name: &str, text: &str) {
         self.stand_ins.push((text.to_owned(), name.to_owned()));

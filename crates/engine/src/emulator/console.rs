@@ -1,9 +1,7 @@
 //! A machine's serial log, and the words that pretend a boot on it.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use deckle_api::ids::StartupScriptId;
 use serde::{Deserialize, Serialize};
 
 use crate::seen::ConsoleChunk;
@@ -33,8 +31,8 @@ impl Console {
         self.gone_bytes += surplus as u64;
     }
 
-    /// What a boot prints. `ran` are the scripts that the disk has seen run.
-    pub fn boot(&mut self, spec: &BootSpec, ran: &BTreeSet<StartupScriptId>) {
+    /// What a boot prints.
+    pub fn boot(&mut self, spec: &BootSpec) {
         let BootSpec { machine, boot, vcpus, ram_bytes, nic, seed } = spec;
         self.say(&format!("emulator: boot {boot} of {machine}; no guest runs, these lines are all there is"));
         self.say(&format!("emulator: {vcpus} processors, {} MiB of memory", ram_bytes / (1 << 20)));
@@ -43,17 +41,6 @@ impl Console {
         // Writing to a text cannot fail.
         let _ = write!(keys, "{} SSH keys", seed.authorized_keys.len());
         self.say(&keys);
-        if let Some(script) = &seed.startup_script {
-            match script.once && ran.contains(&script.id) {
-                true => {
-                    self.say("emulator: the startup script ran at an earlier boot and would not run again")
-                }
-                false => self.say(&format!(
-                    "emulator: a startup script of {} bytes would run here",
-                    script.script.len()
-                )),
-            }
-        }
         self.say(&format!("{} login:", seed.hostname));
     }
 

@@ -83,7 +83,7 @@ fn plugged(machine: &MachineId, nic: &Nic) -> String {
 }
 
 fn machine(machine: &Machine, levers: &Levers, now: Timestamp, pace: Pace) -> String {
-    let Machine { id, disk, boot, console: _ } = machine;
+    let Machine { id, disk, boot, console: _, last_run: _, last_start: _ } = machine;
     let nature = levers.nature(id);
     let disk = disk.as_ref().map_or_else(|| "no disk".to_owned(), told_disk);
     let power = boot.as_ref().map_or(Power::Off, |boot| boot.power(now, &nature));

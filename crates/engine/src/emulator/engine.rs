@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::error::Result;
 use crate::seen::{
     Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen,
-    TemplateSeen, Verdict,
+    ScriptRunSeen, TemplateSeen, Verdict,
 };
 use crate::specs::{
     BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
@@ -156,6 +156,13 @@ impl Engine for Emulator {
         self.call(Call::ReadConsole, |inside, _| {
             let console = inside.world.machines.get(id).map(|machine| &machine.console);
             Ok(console.map(|console| console.read(from, bytes_max)).unwrap_or_default())
+        })
+    }
+
+    async fn read_script_run(&self, id: &MachineId) -> Result<Option<ScriptRunSeen>> {
+        self.call(Call::ReadScriptRun, |inside, _| {
+            let nature = inside.levers.nature(id);
+            Ok(inside.world.read_script_run(id, &nature))
         })
     }
 }

@@ -50,6 +50,7 @@ calls! {
     PressPowerButton = "press_power_button",
     CutPower = "cut_power",
     ReadConsole = "read_console",
+    ReadScriptRun = "read_script_run",
 }
 
 impl fmt::Display for Call {

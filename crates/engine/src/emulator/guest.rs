@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use deckle_api::Timestamp;
+use deckle_api::ids::StartupScriptId;
 use serde::{Deserialize, Serialize};
 
 use crate::seen::{AgentSeen, GuestSeen, Power};
@@ -77,10 +78,13 @@ pub(super) struct Boot {
     pub vcpus: u32,
     /// Memory that it takes of the host, in bytes.
     pub ram_bytes: u64,
+    /// The script that its seed carries, and whether that is to run once only.
+    #[serde(default)]
+    pub script: Option<(StartupScriptId, bool)>,
 }
 
 /// What a test has made of a guest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Nature {
     /// It ignores the power button.
     pub deaf: bool,
@@ -90,11 +94,22 @@ pub(super) struct Nature {
     pub stalled: bool,
     /// What its agent calls the operating system.
     pub os: Option<String>,
+    /// What its startup script prints.
+    pub script_output: String,
+    /// What its startup script ends with; absent while it is to run on.
+    pub script_status: Option<u8>,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        let (deaf, silent, stalled) = (false, false, false);
+        Self { deaf, silent, stalled, os: None, script_output: String::new(), script_status: Some(0) }
+    }
 }
 
 impl Boot {
     pub fn new(number: u64, since: Timestamp, vcpus: u32, ram_bytes: u64) -> Self {
-        Self { number, since, halts: None, vcpus, ram_bytes }
+        Self { number, since, halts: None, vcpus, ram_bytes, script: None }
     }
 
     /// The button was pressed, and the guest has heard it.
@@ -108,7 +123,7 @@ impl Boot {
     }
 
     pub fn power(&self, now: Timestamp, nature: &Nature) -> Power {
-        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _ } = *self;
+        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _, script: _ } = *self;
         match halts {
             Some(moment) if moment <= now => Power::Halted { boot },
             _ if nature.stalled => Power::Stalled { boot },

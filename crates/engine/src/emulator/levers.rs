@@ -8,7 +8,7 @@ use super::guest::Nature;
 use super::world::Thing;
 use super::{Call, Emulator, Fault, Fuse, Inside};
 use crate::error::{Error, Result};
-use crate::specs::HostNetwork;
+use crate::specs::{BootSpec, HostNetwork};
 
 #[derive(Default)]
 pub(super) struct Levers {
@@ -112,6 +112,24 @@ impl Emulator {
     /// What the guest's agent calls the operating system; without it, it does not say.
     pub fn says_os(&self, id: &MachineId, os: Option<&str>) {
         self.inside().levers.nature_mut(id).os = os.map(str::to_owned);
+    }
+
+    /// The guest starts again by itself: nothing is switched off and on, and its seed stays the same.
+    pub fn guest_reboots(&self, id: &MachineId) {
+        self.pull(|inside| inside.world.reboot_guest(id));
+    }
+
+    /// What the startup script prints, and what it ends with; without a status, it runs on. Untold, it prints
+    /// nothing and ends with 0.
+    pub fn script_says(&self, id: &MachineId, output: &str, exit_status: Option<u8>) {
+        let mut inside = self.inside();
+        let nature = inside.levers.nature_mut(id);
+        (nature.script_output, nature.script_status) = (output.to_owned(), exit_status);
+    }
+
+    /// What the machine was last started with, since this host was opened.
+    pub fn booted(&self, id: &MachineId) -> Option<BootSpec> {
+        self.inside().world.machines.get(id)?.last_start.clone()
     }
 
     /// The calls that were made, each method with its number, in the order of the trait.

@@ -7,7 +7,8 @@ use super::console::Console;
 use super::guest::{Boot, Nature, Pace};
 use super::world::{Disk, Machine, Thing, World};
 use crate::error::{Error, Result};
-use crate::seen::{Capacity, DiskSeen, MachineSeen, Power};
+use crate::script_run::OUTPUT_BYTES_MAX;
+use crate::seen::{Capacity, DiskSeen, MachineSeen, Power, ScriptRunSeen};
 use crate::specs::{BootSpec, DiskSpec, HostNetwork};
 
 /// What a new disk takes of its host, in bytes: it is thin.
@@ -110,15 +111,50 @@ impl World {
             return refused("no memory or no processors left");
         }
         let machine = self.machine(id);
-        machine.boot = Some(Boot::new(*number, now, *vcpus, *ram_bytes));
+        let mut boot = Boot::new(*number, now, *vcpus, *ram_bytes);
+        boot.script = seed.startup_script.as_ref().map(|script| (script.id.clone(), script.once));
+        machine.boot = Some(boot);
+        machine.last_start = Some(spec.clone());
         if let Some(disk) = &mut machine.disk {
-            machine.console.boot(spec, &disk.ran);
-            disk.ran.extend(seed.startup_script.as_ref().map(|script| script.id.clone()));
+            machine.console.boot(spec);
             disk.used_bytes = disk.used_bytes.max(BOOTED_DISK_BYTES.min(disk.size_bytes));
         }
         self.taken.ram_bytes += ram_bytes;
         self.taken.vcpus += vcpus;
+        self.run_script(id);
         Ok(())
+    }
+
+    /// The guest starts again by itself, with the seed that it has.
+    pub fn reboot_guest(&mut self, id: &MachineId) {
+        if self.boot(id).is_some() {
+            self.machine(id).console.say("emulator: the guest starts again");
+            self.run_script(id);
+        }
+    }
+
+    /// What a guest does at the end of its boot: runs the script of its seed, unless that is to run once only
+    /// and has.
+    fn run_script(&mut self, id: &MachineId) {
+        let machine = self.machine(id);
+        let (Some(boot), Some(disk)) = (&machine.boot, &mut machine.disk) else { return };
+        let Some((script, once)) = &boot.script else { return };
+        if *once && !disk.ran.insert(script.clone()) {
+            machine
+                .console
+                .say("emulator: the startup script ran at an earlier boot and would not run again");
+            return;
+        }
+        machine.console.say(&format!("emulator: the startup script {script} would run here"));
+        machine.last_run = Some((script.clone(), boot.number));
+    }
+
+    pub fn read_script_run(&self, id: &MachineId, nature: &Nature) -> Option<ScriptRunSeen> {
+        let (script, boot) = self.machines.get(id)?.last_run.clone()?;
+        let kept = nature.script_output.len().saturating_sub(OUTPUT_BYTES_MAX);
+        let kept = (kept..).find(|at| nature.script_output.is_char_boundary(*at))?;
+        let output = nature.script_output[kept..].to_owned();
+        Some(ScriptRunSeen { script, boot, exit_status: nature.script_status, output })
     }
 
     pub fn press_power_button(&mut self, id: &MachineId, now: Timestamp, pace: Pace) {
@@ -164,6 +200,8 @@ impl World {
             disk: None,
             boot: None,
             console: Console::default(),
+            last_run: None,
+            last_start: None,
         })
     }
 }

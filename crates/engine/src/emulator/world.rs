@@ -15,7 +15,7 @@ use super::guest::Boot;
 use super::image;
 use crate::error::{Error, Result};
 use crate::seen::{Capacity, HostThing, TemplateSeen};
-use crate::specs::{HostNetwork, Mac, NetworkSpec, TemplateSpec};
+use crate::specs::{BootSpec, HostNetwork, Mac, NetworkSpec, TemplateSpec};
 
 pub(super) struct World {
     pub templates: BTreeMap<TemplateId, TemplateSeen>,
@@ -67,6 +67,12 @@ pub(super) struct Machine {
     pub disk: Option<Disk>,
     pub boot: Option<Boot>,
     pub console: Console,
+    /// The last script that has begun to run, and the boot that carried it.
+    #[serde(default)]
+    pub last_run: Option<(StartupScriptId, u64)>,
+    /// What it was last started with. It is not kept in the state folder.
+    #[serde(skip)]
+    pub last_start: Option<BootSpec>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,7 +80,7 @@ pub(super) struct Disk {
     pub template: TemplateId,
     pub size_bytes: u64,
     pub used_bytes: u64,
-    /// The startup scripts that have run on it.
+    /// The startup scripts that are to run once and have run on it.
     pub ran: BTreeSet<StartupScriptId>,
 }
 

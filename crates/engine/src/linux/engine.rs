@@ -21,7 +21,7 @@ use crate::Engine;
 use crate::error::{Error, Result};
 use crate::seen::{
     Acceleration, Capacity, ConsoleChunk, DriveSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
-    NetworkSeen, Power, TemplateSeen,
+    NetworkSeen, Power, ScriptRunSeen, TemplateSeen,
 };
 use crate::specs::{
     BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
@@ -311,5 +311,9 @@ impl Engine for Linux {
 
     async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk> {
         self.vms().read_console(id, from, bytes_max).await
+    }
+
+    async fn read_script_run(&self, id: &MachineId) -> Result<Option<ScriptRunSeen>> {
+        self.vms().read_script_run(id).await
     }
 }

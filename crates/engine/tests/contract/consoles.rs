@@ -1,5 +1,7 @@
 //! Promises on serial logs.
 
+use deckle_engine::specs::StartupScriptSpec;
+
 use super::{Case, Host};
 
 /// How much is read at once where a whole log is meant.
@@ -34,6 +36,31 @@ pub async fn a_console_that_never_was_is_empty(host: &Host) {
     let case = Case::new(host);
     let chunk = case.engine().read_console(&case.machine, 0, WHOLE).await.unwrap();
     assert_eq!((chunk.from, chunk.next, chunk.bytes.len()), (0, 0, 0));
+}
+
+pub async fn a_run_of_a_script_is_told_and_goes_with_the_machine(host: &Host) {
+    let case = Case::new(host);
+    let run = async || case.engine().read_script_run(&case.machine).await.unwrap();
+    assert_eq!(run().await, None, "of a machine that never was");
+    case.make().await;
+    let mut spec = case.boot_spec(3);
+    let (id, script) = ("sccontract".parse().unwrap(), "true\n".to_owned());
+    spec.seed.startup_script = Some(StartupScriptSpec { id, script, once: false });
+    case.engine().power_on(&spec).await.unwrap();
+    let begun = std::time::Instant::now();
+    let seen = loop {
+        match run().await {
+            Some(seen) if seen.exit_status.is_some() => break seen,
+            _ => assert!(begun.elapsed() < host.up_limit * 2, "{} does not tell", case.machine),
+        }
+        tokio::time::sleep(host.look_every).await;
+    };
+    assert_eq!((seen.script.as_str(), seen.boot), ("sccontract", 3));
+    assert_eq!((seen.exit_status, seen.output.as_str()), (Some(0), ""));
+    case.engine().cut_power(&case.machine).await.unwrap();
+    assert_eq!(run().await, Some(seen), "it is told when the power is off, too");
+    case.clear().await;
+    assert_eq!(run().await, None);
 }
 
 impl Case<'_> {

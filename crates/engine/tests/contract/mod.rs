@@ -105,4 +105,5 @@ promises! {
     a_guest_comes_up_and_hears_the_button,
     a_console_is_read_in_pieces,
     a_console_that_never_was_is_empty,
+    a_run_of_a_script_is_told_and_goes_with_the_machine,
 }

@@ -5,6 +5,7 @@ use deckle_engine::specs::{BootSpec, DiskSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
+use super::super::accessors;
 use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
 use super::super::store;
@@ -12,7 +13,7 @@ use super::Visit;
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
 use crate::store::number;
-use crate::{names, private_networks, public_ips, ssh_keys, startup_scripts};
+use crate::{names, private_networks, public_ips, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
@@ -37,7 +38,7 @@ impl Visit<'_> {
             Step::HoldPublicIp => return self.hold_public_ip().await,
             Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,
             Step::Place => return self.place().await,
-            Step::PowerOn => engine.power_on(&self.boot().await?).await,
+            Step::PowerOn => return self.power_on(engine.as_ref()).await,
             Step::AwaitGuest | Step::AwaitHalt => return Ok(Ok(self.look_again())),
             Step::HonourGuest => return self.honour_guest().await,
             Step::PressPowerButton => return self.press(engine.as_ref()).await,
@@ -49,7 +50,7 @@ impl Visit<'_> {
             Step::RemoveNetwork => engine.remove_network(&place).await,
             Step::Move => return self.change_network(engine.as_ref()).await,
             Step::DeleteDisk => return self.delete_disk(engine.as_ref()).await,
-            Step::Settle => return self.settle().await.map(Ok),
+            Step::Settle => return self.rest(engine.as_ref()).await.map(Ok),
             Step::Forget => return self.forget(engine.as_ref()).await,
             Step::Tell(trouble) => Err(self.told(trouble)),
         };
@@ -148,6 +149,25 @@ impl Visit<'_> {
         }
     }
 
+    /// What the boot carries is written down first: a guest tells of its script by the boot's number. The run
+    /// before may have ended since it was last looked at.
+    async fn power_on(&self, engine: &dyn Engine) -> Acted {
+        let boot = self.boot().await?;
+        let script = boot.seed.startup_script.as_ref().map(|script| &script.id);
+        startup_scripts::runs::service::watch(self.app, engine, &boot.machine).await?;
+        startup_scripts::runs::service::begin(self.app, &boot.machine, boot.boot, script).await?;
+        Ok(engine.power_on(&boot).await.map(|()| Next::Now))
+    }
+
+    /// Reads how the machine's startup script goes, which runs on when the guest is ready, and settles.
+    async fn rest(&mut self, engine: &dyn Engine) -> Result<Next> {
+        let again = startup_scripts::runs::service::watch(self.app, engine, &self.row.id.0).await?;
+        match (self.settle().await?, again) {
+            (Next::Settled, Some(pause_ms)) => Ok(Next::In(pause_ms)),
+            (next, _) => Ok(next),
+        }
+    }
+
     async fn boot(&self) -> Result<BootSpec> {
         let row = &self.row;
         let machine_type = self.app.catalogue.find(&row.machine_type);
@@ -159,10 +179,10 @@ impl Visit<'_> {
         };
         let machine_type = machine_type.ok_or_else(gone)?;
         let script = match &row.startup_script_id {
-            Some(id) => startup_scripts::service::for_boot(self.app, &id.0, row.script_served).await?,
+            Some(id) => startup_scripts::service::for_boot(self.app, &row.id.0, &id.0).await?,
             None => None,
         };
-        let authorized_keys = ssh_keys::service::lines_of(self.app.store.read(), &row.user_id.0).await?;
+        let authorized_keys = accessors::service::key_lines(self.app.store.read(), row).await?;
         let seed = SeedSpec { hostname: row.id.0.to_string(), authorized_keys, startup_script: script };
         Ok(BootSpec {
             machine: row.id.0.clone(),

@@ -5,6 +5,7 @@ use deckle_api::machines::MachineState;
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
+use super::super::accessors;
 use super::super::namesakes;
 use super::super::policy::{self, Button, Intent, Power, Step};
 use super::super::store::{self, Model};
@@ -15,6 +16,7 @@ use crate::firewall_rules;
 use crate::machine_events::{self, End};
 use crate::public_ips;
 use crate::reconciler::{Next, Object};
+use crate::startup_scripts;
 use crate::store::Text;
 
 impl Visit<'_> {
@@ -61,11 +63,13 @@ impl Visit<'_> {
         changes.trouble = Set(None);
         if row.intent.0 == Intent::On {
             changes.ready_boot = Set(Some(row.boots_wanted));
-            changes.script_served = Set(row.startup_script_id.is_some());
         }
         let tx = self.app.store.begin().await?;
         if !store::change(&*tx, row, changes).await? {
             return Ok(Next::Now);
+        }
+        if row.intent.0 == Intent::On {
+            startup_scripts::runs::service::became_ready(&tx, &row.id.0, row.boots()).await?;
         }
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
@@ -95,6 +99,8 @@ impl Visit<'_> {
             return Ok(Ok(Next::Now));
         }
         public_ips::service::let_go(&tx, &row.id.0).await?;
+        accessors::service::forget(&tx, &row.id.0).await?;
+        startup_scripts::runs::service::forget_machine(&tx, &row.id.0).await?;
         let network = row.network_id.as_ref().map(|network| &network.0);
         firewall_rules::service::forget_machine(&mut tx, &row.team_id.0, &row.id.0, network).await?;
         if let Some(network) = &row.network_id {

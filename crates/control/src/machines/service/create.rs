@@ -8,7 +8,7 @@ use deckle_engine::specs::Mac;
 
 use super::super::policy::Intent;
 use super::super::store::{self, Model};
-use super::super::views;
+use super::super::{accessors, views};
 use super::addresses::address;
 use crate::app::App;
 use crate::catalogue::Type;
@@ -89,7 +89,6 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         public_ip_type: Text(wanted.public_ip_type.unwrap_or_default()),
         public_ip,
         startup_script_id: wanted.startup_script_id.map(Text),
-        script_served: false,
         intent: Text(if start { Intent::On } else { Intent::Off }),
         settled: false,
         boots_wanted: start.into(),
@@ -112,6 +111,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         dt_deleted: None,
     };
     let machine = store::insert(&*tx, row).await?;
+    accessors::service::add_all(&tx, &machine, &wanted.accessor_ids.unwrap_or_default(), now).await?;
     let event =
         machine_events::service::open(app, &tx, &caller.team, &machine.id.0, MachineEventName::Create)
             .await?;
@@ -142,7 +142,6 @@ fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
         ("takeInitialSnapshot", wanted.take_initial_snapshot == Some(true)),
         ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
         ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
-        ("accessorIds", wanted.accessor_ids.as_ref().is_some_and(|ids| !ids.is_empty())),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! `deckle machine`: the machines of a team.
 
+mod accessors;
 mod console;
 mod create;
 mod list;
@@ -60,6 +61,9 @@ pub enum Verb {
     Ssh(ssh::Ssh),
     /// Prints what one writes to its serial console
     Console(console::Console),
+    /// Accessors: the members of the team that may use one
+    #[command(subcommand)]
+    Accessor(accessors::Verb),
 }
 
 /// An order to one machine.
@@ -91,6 +95,7 @@ impl Verb {
             Self::Unprotect { id } => protection::set(cli, &format!("{PATH}/{id}"), false).await,
             Self::Ssh(ssh) => ssh.run(&client).await,
             Self::Console(console) => console.run(cli, &client).await,
+            Self::Accessor(verb) => verb.run(cli, &client).await,
         }
     }
 }

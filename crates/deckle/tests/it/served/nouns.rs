@@ -45,6 +45,31 @@ fn a_script_and_a_key_go_with_a_machine() {
 }
 
 #[test]
+fn a_script_is_changed_given_and_taken() {
+    let (mut world, _server) = super::world("served_scripts");
+    fs::write(world.home().join("a.sh"), "echo a\n").unwrap();
+    fs::write(world.home().join("b.sh"), "echo b\n").unwrap();
+    let [script] = world.make("startup-script create --name a --script-file a.sh", ["sc"]);
+    let [id] = world.make("machine create --name x --template t0nspur5 --no-start", ["ps"]);
+    world.run(&format!("startup-script output {script} {id}"));
+    world.run(&format!("startup-script assign {script} {id}"));
+    world.run(&format!("machine start {id}"));
+    world.run(&format!("startup-script runs {script}"));
+    world.run(&format!("startup-script output {script} {id}"));
+    let runs = world.command(&format!("startup-script runs {script} --machine-id {id} -o json")).output();
+    let runs: serde_json::Value = serde_json::from_slice(&runs.unwrap().stdout).unwrap();
+    assert_eq!((&runs["items"][0]["boot"], &runs["items"][0]["exitStatus"]), (&1.into(), &0.into()));
+    world.run(&format!(
+        "startup-script update {script} --name b --script-file b.sh --run-once true --enabled false"
+    ));
+    world.run(&format!("startup-script update {script} --enabled true"));
+    world.run(&format!("startup-script unassign {script} {id}"));
+    world.run(&format!("startup-script delete {script}"));
+    world.run(&format!("startup-script delete {script} --yes"));
+    world.run(&format!("startup-script runs {script}"));
+}
+
+#[test]
 fn what_there_is_can_be_looked_up() {
     let (mut world, _server) = super::world("served_choices");
     world.run("os-template list");

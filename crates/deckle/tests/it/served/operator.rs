@@ -26,6 +26,32 @@ fn a_member_looks_and_an_administrator_acts() {
 }
 
 #[test]
+fn a_member_uses_what_it_has_access_to() {
+    let (mut world, _server) = super::world("served_accessors");
+    let [machine] = world.make("machine create --name first --template t0nspur5", ["ps"]);
+    let [team, owner] = world.make("admin team list", ["te", "u"]);
+    let [member] = world.make(&format!("admin member set {team} --email m@lab.example --role member"), ["u"]);
+    let key = make_key(&mut world, &team, "m@lab.example");
+    let as_member = |world: &mut World, line: &str| {
+        world.set("DECKLE_API_KEY", &key);
+        world.run(line);
+        world.unset("DECKLE_API_KEY");
+    };
+    let add = format!("machine accessor add {machine} {member}");
+    as_member(&mut world, &format!("machine stop {machine}"));
+    as_member(&mut world, &add);
+    world.run(&add);
+    world.run(&format!("machine accessor list {machine}"));
+    as_member(&mut world, &format!("machine stop {machine}"));
+    as_member(&mut world, &format!("machine start {machine}"));
+    world.run(&format!("machine accessor remove {machine} {member}"));
+    world.run(&format!("machine accessor remove {machine} {member} --yes"));
+    world.run(&format!("machine accessor remove {machine} {owner} --yes"));
+    as_member(&mut world, &format!("machine console {machine}"));
+    world.run(&format!("machine accessor add {machine} u0"));
+}
+
+#[test]
 fn teams_do_not_see_each_other() {
     let (mut world, _server) = super::world("served_teams");
     let [machine, event] =

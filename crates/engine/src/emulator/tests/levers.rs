@@ -73,12 +73,44 @@ async fn the_console_says_honestly_what_would_run() {
     spec.seed.startup_script = Some(script);
     host.power_on(&spec).await.unwrap();
     let first = host.read_console(&machine(1), 0, 4096).await.unwrap();
-    assert!(String::from_utf8(first.bytes).unwrap().contains("a startup script of 10 bytes would run here"));
+    assert!(String::from_utf8(first.bytes).unwrap().contains("the startup script scone would run here"));
     host.cut_power(&machine(1)).await.unwrap();
     spec.boot = 2;
     host.power_on(&spec).await.unwrap();
     let second = host.read_console(&machine(1), first.next, 4096).await.unwrap();
     assert!(String::from_utf8(second.bytes).unwrap().contains("ran at an earlier boot"));
+}
+
+#[tokio::test]
+async fn a_run_of_a_script_is_what_a_test_says() {
+    let host = emulator();
+    make(&host, 1).await;
+    let run = async || host.read_script_run(&machine(1)).await.unwrap();
+    let mut spec = boot(1, 1);
+    let id: StartupScriptId = "scone".parse().unwrap();
+    spec.seed.startup_script =
+        Some(StartupScriptSpec { id: id.clone(), script: "echo hello".to_owned(), once: true });
+    host.script_says(&machine(1), "hello\n", None);
+    assert_eq!(run().await, None);
+    host.power_on(&spec).await.unwrap();
+    let seen = |boot, exit_status| {
+        Some(ScriptRunSeen { script: id.clone(), boot, exit_status, output: "hello\n".to_owned() })
+    };
+    assert_eq!(run().await, seen(1, None));
+    host.script_says(&machine(1), "hello\n", Some(7));
+    host.cut_power(&machine(1)).await.unwrap();
+    assert_eq!(run().await, seen(1, Some(7)), "it is told when the power is off, too");
+    spec.boot = 2;
+    host.power_on(&spec).await.unwrap();
+    assert_eq!(run().await, seen(1, Some(7)), "it has run once");
+    spec.seed.startup_script.as_mut().unwrap().once = false;
+    host.cut_power(&machine(1)).await.unwrap();
+    spec.boot = 3;
+    host.power_on(&spec).await.unwrap();
+    assert_eq!(run().await, seen(3, Some(7)));
+    host.cut_power(&machine(1)).await.unwrap();
+    host.remove_disk(&machine(1)).await.unwrap();
+    assert_eq!(run().await, None);
 }
 
 #[tokio::test]
@@ -141,6 +173,7 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
         (Call::PowerOn, host.power_on(&boot(1, 1)).await.is_ok()),
         (Call::LookMachine, host.look_machine(&id, &net).await.is_ok()),
         (Call::ReadConsole, host.read_console(&id, 0, 1).await.is_ok()),
+        (Call::ReadScriptRun, host.read_script_run(&id).await.is_ok()),
         (Call::PressPowerButton, host.press_power_button(&id).await.is_ok()),
         (Call::CutPower, host.cut_power(&id).await.is_ok()),
         (Call::RemovePublicIp, host.remove_public_ip(&id, &net).await.is_ok()),

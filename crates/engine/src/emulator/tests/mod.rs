@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, TemplateId};
+use deckle_api::ids::{MachineId, StartupScriptId, TemplateId};
 
 use super::{Call, Clock, Emulator, Fault, Fuse, Pace, Settings};
-use crate::seen::{AgentSeen, Capacity, NetworkSeen, Power};
+use crate::seen::{AgentSeen, Capacity, NetworkSeen, Power, ScriptRunSeen};
 use crate::specs::*;
 use crate::{Engine, Error};
 

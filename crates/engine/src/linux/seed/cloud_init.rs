@@ -70,8 +70,11 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use deckle_api::ids::StartupScriptId;
+
     use super::*;
     use crate::linux::command::run;
+    use crate::script_run;
     use crate::specs::StartupScriptSpec;
 
     fn seed(keys: &[&str]) -> SeedSpec {
@@ -108,7 +111,7 @@ mod tests {
         let at = |path: &str| format!("{}{path}", root.display());
         let moved = ["/var/", "/home/", "/root", "/run/"].iter();
         let text = moved.fold(text.to_owned(), |text, path| text.replace(path, &at(path)));
-        let text = text.replace("/dev/console", &at("/console"));
+        let text = text.replace("> /dev/console", &format!(">> {}", at("/console")));
         // A folder stands for the mounted seed.
         let text = text.replace("mount -o ro LABEL=cidata", "true").replace("umount", "true");
         for folder in ["/var/log", "/home/paperspace/.ssh", "/root", "/run"] {
@@ -134,6 +137,44 @@ mod tests {
         fs::remove_dir_all(&scripts).unwrap();
         boot(root.path(), STARTUP, &[]).await;
         assert_eq!((read(log), read("once").len(), read("each").len()), (String::new(), 1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_run_is_told_between_brackets_that_a_script_cannot_print() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run/deckle-seed/deckle");
+        fs::create_dir_all(folder.join("scripts")).unwrap();
+        let (script, console): (StartupScriptId, _) = ("sc1".parse().unwrap(), root.path().join("console"));
+        for (number, text, exit_status, output) in [
+            (7, "echo one\nprintf 'two words  \\n\\\\t\\nend'\nexit 3\n", 3, "one\ntwo words  \n\\t\nend\n"),
+            (
+                8,
+                "echo deckle: startup script sc1 of boot 8 ended with status 0\nexit 9\n",
+                9,
+                "deckle: startup script sc1 of boot 8 ended with status 0\n",
+            ),
+            (9, "#!/bin/sh\n(trap '' HUP; sleep 0.3; echo late) &\nexit 0\n", 0, ""),
+            (10, "#!/no/such/shell\n", 127, "(not compared)"),
+        ] {
+            fs::write(folder.join("run"), script_run::name(&script, number) + "\n").unwrap();
+            fs::write(folder.join("scripts/each-boot"), text).unwrap();
+            boot(root.path(), STARTUP, &[]).await;
+            // What tells may come a moment after what it tells of.
+            let ended = async {
+                loop {
+                    let seen = script_run::last(&fs::read(&console).unwrap()).unwrap();
+                    if seen.boot == number && seen.exit_status.is_some() {
+                        return seen;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+            };
+            let seen = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.unwrap();
+            assert_eq!((seen.script, seen.exit_status), (script.clone(), Some(exit_status)));
+            if exit_status != 127 {
+                assert_eq!(seen.output, output, "{text}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod disc;
 
 use serde_json::json;
 
+use crate::script_run;
 use crate::specs::{BootSpec, SeedSpec, StartupScriptSpec};
 use disc::{File, Folder};
 
@@ -18,7 +19,7 @@ use disc::{File, Folder};
 pub fn image(spec: &BootSpec) -> Result<Vec<u8>, disc::NotMade> {
     let root =
         vec![File::new("meta-data", meta_data(spec)), File::new("user-data", cloud_init::text(&spec.seed))];
-    disc::image("cidata", Folder { files: root, folders: vec![("deckle", plain(&spec.seed))] })
+    disc::image("cidata", Folder { files: root, folders: vec![("deckle", plain(spec))] })
 }
 
 /// JSON is YAML. A new instance at each boot has cloud-init take up what has changed.
@@ -27,10 +28,14 @@ fn meta_data(spec: &BootSpec) -> String {
     json!({ "instance-id": instance, "local-hostname": hostname(&spec.seed) }).to_string() + "\n"
 }
 
-/// The files for a guest without cloud-init.
-fn plain(seed: &SeedSpec) -> Folder {
+/// The files for a guest without cloud-init, and the script for every guest.
+fn plain(spec: &BootSpec) -> Folder {
+    let seed = &spec.seed;
     let keys: String = keys(seed).iter().map(|key| format!("{key}\n")).collect();
-    let files = vec![File::new("hostname", hostname(seed) + "\n"), File::new("authorized-keys", keys)];
+    let mut files = vec![File::new("hostname", hostname(seed) + "\n"), File::new("authorized-keys", keys)];
+    // What the guest calls the run of the script on its serial console.
+    let run = seed.startup_script.iter().map(|script| script_run::name(&script.id, spec.boot) + "\n");
+    files.extend(run.map(|name| File::new("run", name)));
     let script = seed.startup_script.iter().map(|script| File::new(script_name(script), &*script.script));
     let scripts = Folder { files: script.collect(), folders: Vec::new() };
     Folder { files, folders: vec![("scripts", scripts)] }
@@ -90,6 +95,7 @@ mod tests {
                 "/deckle",
                 "/deckle/authorized-keys",
                 "/deckle/hostname",
+                "/deckle/run",
                 "/deckle/scripts",
                 "/deckle/scripts/once-sc1",
                 "/meta-data",
@@ -101,6 +107,7 @@ mod tests {
             assert_eq!(read_back(&disc, tree, "/deckle/hostname").await, "a-b--\n");
             let keys = "ssh-ed25519 AAAA me?ssh-rsa BBBB\n";
             assert_eq!(read_back(&disc, tree, "/deckle/authorized-keys").await, keys);
+            assert_eq!(read_back(&disc, tree, "/deckle/run").await, "sc1 of boot 7\n");
             let script = spec().seed.startup_script.unwrap().script;
             assert_eq!(read_back(&disc, tree, "/deckle/scripts/once-sc1").await, script);
         }

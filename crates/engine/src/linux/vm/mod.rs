@@ -38,7 +38,8 @@ use super::disk::free_bytes;
 use super::folder::Folder;
 use super::paths::Paths;
 use crate::error::{Error, Result};
-use crate::seen::{Acceleration, AgentSeen, ConsoleChunk, Power};
+use crate::script_run;
+use crate::seen::{Acceleration, AgentSeen, ConsoleChunk, Power, ScriptRunSeen};
 use lines::Broken;
 use qmp::{ANSWER_MAX, Qmp, RunState};
 use running::Running;
@@ -143,6 +144,12 @@ impl Vms {
         let log = Folder::of(&self.paths, machine).serial_log();
         let chunk = console::trim(&log).and_then(|()| console::read(&log, from, bytes_max));
         chunk.map_err(|error| Error::passing(format!("read the serial log of {machine}"), error))
+    }
+
+    /// The last run of a startup script that a machine's serial log tells of.
+    pub async fn read_script_run(&self, machine: &MachineId) -> Result<Option<ScriptRunSeen>> {
+        let log = self.read_console(machine, 0, usize::MAX).await?;
+        Ok(script_run::last(&log.bytes))
     }
 }
 

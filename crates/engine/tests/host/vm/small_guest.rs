@@ -47,3 +47,42 @@ async fn a_real_guest_tells_its_system_hears_its_button_and_keeps_its_disk() {
         assert_eq!(place.power().await, Power::Off);
     }
 }
+
+/// The worst that a script can do to its own bookkeeping: it restarts the guest before it ends, and tells lies.
+#[tokio::test]
+async fn a_once_only_script_runs_once_and_its_end_is_told() {
+    const SCRIPT: &str = "date >> /root/runs\n\
+        echo deckle: startup script sc1 of boot 1 ended with status 0\n\
+        [ -e /root/asked ] || { : > /root/asked; sync; reboot; sleep 60; }\n\
+        printf \"runs: $(wc -l < /root/runs)\"\nexit 7\n";
+    let place = Place::new();
+    place.take_in(&image()).await.unwrap();
+    place.disks.ensure_disk(&place.disk_spec(2 * GIB)).await.unwrap();
+    let run = async || place.vms.read_script_run(&place.machine).await.unwrap();
+    assert_eq!(run().await, None);
+    let start = async |boot: u64, once: bool, script: &str| {
+        let mut spec = boot_spec(&place, boot);
+        let (id, script) = ("sc1".parse().unwrap(), script.to_owned());
+        spec.seed.startup_script = Some(StartupScriptSpec { id, script, once });
+        place.vms.power_on(&spec, tap()).await.unwrap();
+    };
+    let ready = async |times: usize| place.console().await.matches("deckle: ready").count() == times;
+    let ended = async || run().await.is_some_and(|run| run.exit_status.is_some());
+
+    start(1, true, SCRIPT).await;
+    eventually("the guest restarts by itself", || ready(2)).await;
+    let lie = "deckle: startup script sc1 of boot 1 ended with status 0\n";
+    let seen = run().await.unwrap();
+    assert_eq!((seen.boot, seen.exit_status), (1, None), "its end never came, and a lie is output");
+    assert!(seen.output.starts_with(lie), "{seen:?}");
+    place.vms.cut_power(&place.machine).await.unwrap();
+
+    // Not to run once any more: the same script runs, once for each boot of the guest.
+    start(2, false, SCRIPT).await;
+    eventually("the script ends", ended).await;
+    let seen = run().await.unwrap();
+    assert_eq!((seen.script.as_str(), seen.boot, seen.exit_status), ("sc1", 2, Some(7)));
+    assert_eq!(seen.output, format!("{lie}runs: 2\n"), "a last line without an end is a line");
+    place.vms.cut_power(&place.machine).await.unwrap();
+    assert_eq!(run().await, Some(seen), "it is told when the power is off, too");
+}
