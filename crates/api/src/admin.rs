@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Timestamp;
-use crate::ids::{ApiKeyId, TeamId, TemplateId, UserId};
+use crate::ids::{ApiKeyId, MachineId, TeamId, TemplateId, UserId};
 use crate::os_templates::OsTemplate;
 
 /// What a member of a team may do.
@@ -163,10 +163,62 @@ pub struct Template {
     pub size_bytes: u64,
 }
 
+/// A GPU of the host: `GET /admin/gpus` answers a list of them, and `POST /admin/gpus/{address}/release` the one
+/// that it has released.
+#[wire]
+pub struct Gpu {
+    /// Where it is on the PCI bus.
+    pub address: String,
+    /// Its model, or its numbers where the catalogue of machine types has no name for it.
+    pub model: String,
+    /// Its memory in bytes, where that can be told.
+    #[schema(value_type = i64)]
+    pub memory_bytes: Optional<u64>,
+    /// The NUMA node that it is near.
+    pub numa_node: Optional<i64>,
+    /// How it is.
+    pub state: GpuState,
+    /// The machine that has it.
+    pub machine_id: Optional<MachineId>,
+    /// The team of that machine.
+    pub team_id: Optional<TeamId>,
+    /// Why no machine gets it.
+    pub reason: Optional<String>,
+}
+
+/// How a GPU is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuState {
+    /// A machine can have it.
+    Free,
+    /// A machine has it.
+    Used,
+    /// The host is not set up to give it to machines.
+    Blocked,
+    /// It has failed, or is gone, and no machine gets it until it is released.
+    Quarantined,
+    /// It was released, and the host does not show it: nothing is kept of it.
+    Forgotten,
+}
+
+impl GpuState {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Used => "used",
+            Self::Blocked => "blocked",
+            Self::Quarantined => "quarantined",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
 /// Something on the host that no row explains: `GET /admin/leaks` answers a list of them.
 #[wire]
 pub struct Leak {
-    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`.
+    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`, `device`.
     pub kind: String,
     /// Its name on the host.
     pub name: String,

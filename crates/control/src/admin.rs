@@ -8,14 +8,15 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
 use deckle_api::admin::{
-    ApiKey, CreateApiKey, CreateTeam, ImportTemplate, Leak, Member, SetLimits, SetMember, Team, Template,
+    ApiKey, CreateApiKey, CreateTeam, Gpu, ImportTemplate, Leak, Member, SetLimits, SetMember, Team, Template,
 };
 use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, UserId};
+use deckle_engine::pci::PciAddress;
 
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Pair, Path, show};
-use crate::{machines, os_templates, private_networks, shared_drives, teams};
+use crate::{gpus, machines, os_templates, private_networks, shared_drives, teams};
 
 /// The operator's paths.
 pub fn routes() -> Router<App> {
@@ -28,6 +29,8 @@ pub fn routes() -> Router<App> {
         .route("/admin/keys/{id}", delete(delete_key))
         .route("/admin/templates", get(list_templates).post(import_template))
         .route("/admin/templates/{id}", delete(delete_template))
+        .route("/admin/gpus", get(list_gpus))
+        .route("/admin/gpus/{address}/release", post(release_gpu))
         .route("/admin/leaks", get(leaks))
 }
 
@@ -83,6 +86,14 @@ async fn import_template(State(app): State<App>, Body(wanted): Body<ImportTempla
 async fn delete_template(State(app): State<App>, Path(id): Path<TemplateId>) -> Answer<()> {
     os_templates::service::delete(&app, &id).await?;
     show(())
+}
+
+async fn list_gpus(State(app): State<App>) -> Answer<Vec<Gpu>> {
+    show(gpus::service::list(&app).await?)
+}
+
+async fn release_gpu(State(app): State<App>, Path(address): Path<PciAddress>) -> Answer<Gpu> {
+    show(gpus::service::release(&app, &address).await?)
 }
 
 async fn leaks(State(app): State<App>) -> Answer<Vec<Leak>> {

@@ -138,6 +138,8 @@ impl Catalogue {
 
 #[cfg(test)]
 mod tests {
+    use deckle_engine::linux::gpu::models;
+
     use super::*;
 
     #[test]
@@ -148,6 +150,10 @@ mod tests {
         labels.dedup();
         assert_eq!(labels.len(), catalogue.types().len());
         assert_eq!(catalogue.find("c1").unwrap().ram_bytes(), 536_870_912);
+        for gpu in catalogue.types().iter().filter_map(|machine_type| machine_type.gpu.as_ref()) {
+            let known = models::MODELS.iter().find(|model| model.name == gpu.model);
+            assert_eq!(known.map(|model| model.memory_gib), Some(gpu.memory_gib), "{}", gpu.model);
+        }
         let type_ = catalogue.find("a100-80g").unwrap();
         assert_eq!((type_.label.as_str(), type_.is_in("ny2"), type_.is_in("ca1")), ("A100-80G", true, false));
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use deckle_api::regions::Region;
+use deckle_engine::emulator::PretendedGpus;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -32,6 +33,16 @@ pub struct Config {
     pub limits: Limits,
     /// What the Linux engine may be told.
     pub linux: deckle_engine::linux::Settings,
+    /// What the emulator may be told.
+    pub emulator: Pretended,
+}
+
+/// What a pretended host has.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pretended {
+    /// Its GPUs. Left out: every wish for some is granted.
+    pub gpus: Option<Vec<PretendedGpus>>,
 }
 
 impl Default for Config {
@@ -47,6 +58,7 @@ impl Default for Config {
             tls: None,
             limits: Limits::default(),
             linux,
+            emulator: Pretended::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 mod firewall_rules;
+mod gpus;
 mod hostup;
 pub mod http;
 mod idempotency;

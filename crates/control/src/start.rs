@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::{Location, Store};
-use crate::{os_templates, reconciler, teams};
+use crate::{gpus, os_templates, reconciler, teams};
 
 /// The first team's name.
 const FIRST_TEAM: &str = "Deckle";
@@ -72,6 +72,7 @@ pub async fn start(start: Start) -> Result<App> {
     });
     os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;
+    gpus::service::begin(&app).await;
     reconciler::begin(&app).await?;
     Ok(app)
 }

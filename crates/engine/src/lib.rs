@@ -10,6 +10,7 @@
 pub mod emulator;
 mod error;
 pub mod linux;
+pub mod pci;
 pub mod script_run;
 pub mod seen;
 pub mod specs;
@@ -18,8 +19,9 @@ use async_trait::async_trait;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 
 pub use error::{Error, Result};
+use pci::PciAddress;
 use seen::{
-    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
+    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
     TemplateSeen,
 };
 use specs::{
@@ -40,6 +42,14 @@ pub trait Engine: Send + Sync + 'static {
     /// What machines may take of this host together; nothing is a bound where it is absent. Cheap: it is
     /// asked before each start.
     async fn look_capacity(&self) -> Result<Option<Capacity>>;
+
+    /// The GPUs that machines may be given, by address; every wish is granted where it is absent. Asked before
+    /// each start of a machine that is to have some.
+    async fn look_gpus(&self) -> Result<Option<Vec<GpuSeen>>>;
+
+    /// Resets a GPU that no machine runs with, and forgets that it [failed](seen::GpuTrouble::Failed). One that
+    /// does not reset, is gone, or is in use, is told by a [final](Error::is_final) error.
+    async fn reset_gpu(&self, gpu: &PciAddress) -> Result<()>;
 
     /// All that this installation has on the host, whoever asked for it: for finding leaks.
     async fn look_things(&self) -> Result<Vec<HostThing>>;
@@ -109,13 +119,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Takes every public address from a machine. One that leads to another machine by now stays there.
     async fn remove_public_ip(&self, id: &MachineId, network: &HostNetwork) -> Result<()>;
 
-    /// Starts a machine, unless it is on: its disk and its network port are there.
+    /// Starts a machine, unless it is on: its disk and its network port are there. Its GPUs are taken from the
+    /// host; one that another machine has, or that cannot be given, is told by a [final](Error::is_final) error.
     async fn power_on(&self, spec: &BootSpec) -> Result<()>;
 
     /// Asks the guest to shut down. It may not hear it: press again until the look says otherwise.
     async fn press_power_button(&self, id: &MachineId) -> Result<()>;
 
-    /// Cuts a machine's power. When it returns, the machine is [off](seen::Power::Off).
+    /// Cuts a machine's power. When it returns, the machine is [off](seen::Power::Off), and its GPUs are reset
+    /// and free for another one, also where it was off already and a crash had left them. One that does not
+    /// come back sound is seen as [failed](seen::GpuTrouble::Failed).
     async fn cut_power(&self, id: &MachineId) -> Result<()>;
 
     /// A piece of a machine's serial log from byte `from` on, counted since the log was begun. What is

@@ -3,8 +3,10 @@
 use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
-use deckle_api::ids::StartupScriptId;
+use deckle_api::ids::{MachineId, StartupScriptId};
 use serde::{Deserialize, Serialize};
+
+use crate::pci::PciAddress;
 
 /// A machine as its host shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub struct MachineSeen {
     pub public_ip: Option<Ipv4Addr>,
     /// Its power.
     pub power: Power,
+    /// The GPUs that it has, while it is not off.
+    pub gpus: Vec<PciAddress>,
     /// What its guest shows of itself, since this boot.
     pub guest: GuestSeen,
 }
@@ -123,6 +127,33 @@ pub struct TemplateSeen {
     pub used_bytes: u64,
 }
 
+/// A GPU as its host shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuSeen {
+    /// Where it is.
+    pub address: PciAddress,
+    /// Its model, as the catalogue of machine types names it, or its numbers where it has no name there.
+    pub model: String,
+    /// Its memory in bytes, where that can be told.
+    pub memory_bytes: Option<u64>,
+    /// The NUMA node that it is near, where the host has several.
+    pub numa_node: Option<u32>,
+    /// The machine that runs with it.
+    pub machine: Option<MachineId>,
+    /// Why it cannot be given to a machine, whether or not one has it now.
+    pub trouble: Option<GpuTrouble>,
+}
+
+/// Why a GPU cannot be given to a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GpuTrouble {
+    /// The host is not set up for it, and may be: why, and what mends it.
+    Blocked(String),
+    /// It did not come back sound from its last machine: why. It stays so until it is
+    /// [reset](crate::Engine::reset_gpu).
+    Failed(String),
+}
+
 /// What a host has and is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSeen {
@@ -198,7 +229,7 @@ pub enum Verdict {
 /// Something that this installation has on a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostThing {
-    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`, `loop`.
+    /// What it is: `namespace`, `process`, `link`, `file`, `rule`, `route`, `mount`, `loop`, `device`.
     pub kind: String,
     /// Its name on the host.
     pub name: String,

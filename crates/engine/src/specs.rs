@@ -9,6 +9,8 @@ use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, StartupScriptI
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::pci::PciAddress;
+
 /// A network on a host: a private network's, or the one that a machine without a network has to itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum HostNetwork {
@@ -191,6 +193,8 @@ pub struct BootSpec {
     pub vcpus: u32,
     /// Memory in bytes.
     pub ram_bytes: u64,
+    /// The GPUs that it has to itself. No two are the same.
+    pub gpus: Vec<PciAddress>,
     /// Its card and its place in a network.
     pub nic: NicSpec,
     /// What the guest is told at boot.

@@ -4,6 +4,7 @@ use deckle_api::sizes::GB;
 use deckle_engine::seen::Capacity;
 
 use crate::catalogue::{Catalogue, Type};
+use crate::gpus;
 
 /// What is taken of a host by the machines that have a place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,30 +30,27 @@ impl Taken {
 }
 
 /// What a host has, where that has bounds, and what is taken of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     /// What it has.
     pub capacity: Option<Capacity>,
     /// What is taken.
     pub taken: Taken,
+    /// Its GPUs, where it has a number of them.
+    pub gpus: Option<Vec<gpus::Device>>,
 }
 
 impl Room {
     /// Why there is none for one more machine of a type, if there is none.
     pub fn short_of(&self, wanted: &Type) -> Option<String> {
-        self.capacity.and_then(|capacity| short_of(wanted, &capacity, self.taken))
+        let short = self.capacity.and_then(|capacity| short_of(wanted, &capacity, self.taken));
+        short.or_else(|| gpus::short_of(wanted, self.gpus.as_ref()?, None))
     }
 }
 
 /// Memory is never promised twice.
 fn short_of(wanted: &Type, capacity: &Capacity, taken: Taken) -> Option<String> {
     let label = &wanted.label;
-    if let Some(gpu) = &wanted.gpu {
-        return Some(format!(
-            "{label} needs {} GPU of the model {}; this host has none to give",
-            gpu.count, gpu.model
-        ));
-    }
     let free_ram = capacity.ram_bytes.saturating_sub(taken.ram_bytes);
     if wanted.ram_bytes() > free_ram {
         let (needed, free, all) = (gib(wanted.ram_bytes()), gib(free_ram), gib(capacity.ram_bytes));

@@ -7,6 +7,7 @@ mod update;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use deckle_api::Timestamp;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
@@ -29,6 +30,7 @@ use super::store::{self, Column, Model};
 use super::views;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::gpus;
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
 use crate::protections;
@@ -391,10 +393,12 @@ pub async fn count_unsettled(app: &App) -> Result<u64> {
 pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
     let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);
     let mut rooms = Vec::with_capacity(app.regions.len());
-    for (region, engine) in &app.regions {
+    for engine in app.engines() {
         let capacity = engine.look_capacity().await;
         let capacity = capacity.map_err(|error| Error::ours("look at a host's capacity", error))?;
-        rooms.push((region.clone(), Room { capacity, taken }));
+        let room = Room { capacity, taken, gpus: gpus::service::devices_of(app, engine.as_ref()).await? };
+        let here = app.regions.iter().filter(|(_, other)| Arc::ptr_eq(other, engine));
+        rooms.extend(here.map(|(region, _)| (region.clone(), room.clone())));
     }
     Ok(rooms)
 }

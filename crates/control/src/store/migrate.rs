@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_machines", include_str!("migrations/0001_machines.sql")),
     ("0002_networks", include_str!("migrations/0002_networks.sql")),
+    ("0003_gpus", include_str!("migrations/0003_gpus.sql")),
     ("0004_accessors", include_str!("migrations/0004_accessors.sql")),
 ];
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use deckle_engine::emulator::{Call, Emulator, Fuse};
+use deckle_engine::pci::PciAddress;
 use deckle_engine::seen::{
-    Capacity, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
+    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
     TemplateSeen,
 };
 use deckle_engine::specs::{
@@ -111,6 +112,7 @@ hooked! {
     looks {
         LookHost look_host() -> HostSeen;
         LookCapacity look_capacity() -> Option<Capacity>;
+        LookGpus look_gpus() -> Option<Vec<GpuSeen>>;
         LookThings look_things() -> Vec<HostThing>;
         LookTemplate look_template(id: &TemplateId) -> Option<TemplateSeen>;
         EnsureTemplate ensure_template(spec: &TemplateSpec) -> TemplateSeen;
@@ -121,6 +123,7 @@ hooked! {
         ReadScriptRun read_script_run(id: &MachineId) -> Option<ScriptRunSeen>;
     }
     acts {
+        ResetGpu reset_gpu(gpu: &PciAddress);
         RemoveTemplate remove_template(id: &TemplateId);
         EnsureNetwork ensure_network(spec: &NetworkSpec);
         RemoveNetwork remove_network(network: &HostNetwork);

@@ -10,6 +10,8 @@ mod drift;
 mod dump;
 mod events;
 mod firewall_rules;
+mod gpu_chances;
+mod gpus;
 mod hooked;
 mod hostup;
 mod idempotency;

@@ -28,7 +28,7 @@ use deckle_control::config::Config;
 use deckle_control::reconciler;
 use deckle_control::seal::Sealer;
 use deckle_control::start::{Start, start};
-use deckle_engine::emulator::{Emulator, Fuse};
+use deckle_engine::emulator::{Emulator, Fuse, PretendedGpus};
 use deckle_engine::seen::Capacity;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
@@ -117,7 +117,16 @@ impl World {
     }
 
     /// A world with settings of its own, and a host that has bounds.
-    pub async fn with(mut config: Config, capacity: Option<Capacity>) -> Self {
+    pub async fn with(config: Config, capacity: Option<Capacity>) -> Self {
+        Self::on(config, capacity, None).await
+    }
+
+    /// A world whose host has a number of GPUs.
+    pub async fn with_gpus(gpus: Vec<PretendedGpus>) -> Self {
+        Self::on(Config::default(), None, Some(gpus)).await
+    }
+
+    async fn on(mut config: Config, capacity: Option<Capacity>, gpus: Option<Vec<PretendedGpus>>) -> Self {
         // A story's clock stands still: it says itself if its keys are to have limits.
         config.limits.requests_s.get_or_insert(0);
         let clock = Arc::new(Hand { now: AtomicI64::new(1_700_000_000_000_000), random: AtomicU64::new(1) });
@@ -125,6 +134,7 @@ impl World {
         let settings = deckle_engine::emulator::Settings {
             pace: deckle_engine::emulator::Pace::Instant,
             capacity,
+            gpus,
             state: None,
         };
         let host = Emulator::open(settings, Arc::new(move || told.now())).unwrap();

@@ -140,7 +140,8 @@ impl Serve {
             }
             EngineName::Emulator => {
                 let pace = if self.pace == PaceName::Real { Pace::Real } else { Pace::Quick };
-                let settings = Settings { pace, capacity: None, state: Some(state.join("emulator")) };
+                let gpus = config.emulator.gpus.clone();
+                let settings = Settings { pace, capacity: None, gpus, state: Some(state.join("emulator")) };
                 let emulator = Emulator::open(settings, Arc::new(Timestamp::of_system_clock));
                 let emulator = emulator.map_err(|fault| anyhow::anyhow!(fault.told()))?;
                 Ok(Arc::new(emulator.with_templates(pretended().into_iter().map(|(id, _, size)| (id, size)))))

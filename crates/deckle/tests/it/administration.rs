@@ -80,6 +80,38 @@ fn an_operator_looks_after_teams_and_keys() {
 }
 
 #[test]
+fn an_operator_looks_after_gpus() {
+    let mut world = World::nowhere("gpus");
+    let gpu = |address: &str, state: &str, more: Value| {
+        let mut gpu = json!({"address": address, "model": "A100", "memoryBytes": 42_949_672_960_u64,
+            "numaNode": 1, "state": state});
+        gpu.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        gpu
+    };
+    let used = gpu("0000:41:00.0", "used", json!({"machineId": "ps8rgduy2k", "teamId": "te6hh34n60"}));
+    let unknown = json!({"address": "0000:42:00.0", "model": "10de:29bb", "state": "free"});
+    let failed = gpu("0000:c1:00.0", "quarantined", json!({"reason": "it does not reset"}));
+    let stays = "0000:c1:00.0 stays quarantined: reset the GPU 0000:c1:00.0: it does not reset";
+    let release = "POST /admin/gpus/0000:c1:00.0/release";
+    let server = Canned::on_socket(
+        &world.state().join("admin.sock"),
+        vec![
+            ("GET /admin/gpus", ok(json!([used, unknown, failed]))),
+            (release, error(412, "PRECONDITION_FAILED", stays)),
+            (release, ok(failed)),
+            (release, ok(gpu("0000:c1:00.0", "free", json!({})))),
+            (release, ok(gpu("0000:c1:00.0", "forgotten", json!({})))),
+        ],
+    );
+    world.run("admin gpu list");
+    for address in ["0000:c1:00.0", "0000:c1:00.0", "c1:00.0", "0000:C1:00.0"] {
+        world.run(&format!("admin gpu release {address}"));
+    }
+    world.run("admin gpu release first");
+    server.asked();
+}
+
+#[test]
 fn a_lost_order_of_the_operator_is_not_sent_again() {
     let mut world = World::nowhere("admin_lost");
     let script = vec![("POST /admin/teams", Answer::HangUp)];

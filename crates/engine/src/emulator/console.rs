@@ -33,9 +33,12 @@ impl Console {
 
     /// What a boot prints.
     pub fn boot(&mut self, spec: &BootSpec) {
-        let BootSpec { machine, boot, vcpus, ram_bytes, nic, seed } = spec;
+        let BootSpec { machine, boot, vcpus, ram_bytes, gpus, nic, seed } = spec;
         self.say(&format!("emulator: boot {boot} of {machine}; no guest runs, these lines are all there is"));
         self.say(&format!("emulator: {vcpus} processors, {} MiB of memory", ram_bytes / (1 << 20)));
+        for gpu in gpus {
+            self.say(&format!("emulator: the GPU {gpu} would be here"));
+        }
         self.say(&format!("emulator: {} would lease {}", nic.mac, nic.ip));
         let mut keys = format!("emulator: {LOGIN} would log in with ");
         // Writing to a text cannot fail.

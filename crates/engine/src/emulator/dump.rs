@@ -25,8 +25,17 @@ impl Emulator {
 }
 
 fn world(world: &World, levers: &Levers, now: Timestamp, pace: Pace) -> String {
-    let World { templates, networks, machines, drives, public_ips: _, taken: _, capacity: _, changed: _ } =
-        world;
+    let World {
+        templates,
+        networks,
+        machines,
+        drives,
+        public_ips: _,
+        gpus: _,
+        taken: _,
+        capacity: _,
+        changed: _,
+    } = world;
     let templates = templates.iter().map(|(id, TemplateSeen { size_bytes, used_bytes: _ })| {
         let size = size(*size_bytes);
         format!("{id}: {size}")
@@ -89,7 +98,8 @@ fn machine(machine: &Machine, levers: &Levers, now: Timestamp, pace: Pace) -> St
     let power = boot.as_ref().map_or(Power::Off, |boot| boot.power(now, &nature));
     let guest = boot.as_ref().map(|boot| boot.guest(now, pace, &nature)).unwrap_or_default();
     let takes = boot.as_ref().map(|boot| format!(", {} vCPUs, {}", boot.vcpus, size(boot.ram_bytes)));
-    format!("{id}: {disk}; {}{}{}", told_power(&power), takes.unwrap_or_default(), told_guest(&guest))
+    let gpus: String = boot.iter().flat_map(|boot| &boot.gpus).map(|gpu| format!(", GPU {gpu}")).collect();
+    format!("{id}: {disk}; {}{}{gpus}{}", told_power(&power), takes.unwrap_or_default(), told_guest(&guest))
 }
 
 fn told_disk(disk: &Disk) -> String {

@@ -6,9 +6,10 @@ use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use super::{Call, Emulator};
 use crate::Engine;
 use crate::error::Result;
+use crate::pci::PciAddress;
 use crate::seen::{
-    Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, HostSeen, HostThing, MachineSeen, NetworkSeen,
-    ScriptRunSeen, TemplateSeen, Verdict,
+    Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen,
+    NetworkSeen, ScriptRunSeen, TemplateSeen, Verdict,
 };
 use crate::specs::{
     BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
@@ -28,6 +29,14 @@ impl Engine for Emulator {
 
     async fn look_capacity(&self) -> Result<Option<Capacity>> {
         self.call(Call::LookCapacity, |inside, _| Ok(inside.world.capacity_seen()))
+    }
+
+    async fn look_gpus(&self) -> Result<Option<Vec<GpuSeen>>> {
+        self.call(Call::LookGpus, |inside, _| Ok(inside.world.gpus_seen()))
+    }
+
+    async fn reset_gpu(&self, gpu: &PciAddress) -> Result<()> {
+        self.call(Call::ResetGpu, |inside, _| inside.world.reset_gpu(gpu))
     }
 
     async fn look_things(&self) -> Result<Vec<HostThing>> {

@@ -27,6 +27,8 @@ macro_rules! calls {
 calls! {
     LookHost = "look_host",
     LookCapacity = "look_capacity",
+    LookGpus = "look_gpus",
+    ResetGpu = "reset_gpu",
     LookThings = "look_things",
     LookTemplate = "look_template",
     EnsureTemplate = "ensure_template",

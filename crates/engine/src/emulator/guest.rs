@@ -6,6 +6,7 @@ use deckle_api::Timestamp;
 use deckle_api::ids::StartupScriptId;
 use serde::{Deserialize, Serialize};
 
+use crate::pci::PciAddress;
 use crate::seen::{AgentSeen, GuestSeen, Power};
 
 /// How long guests take to come up and to shut down.
@@ -81,6 +82,9 @@ pub(super) struct Boot {
     /// The script that its seed carries, and whether that is to run once only.
     #[serde(default)]
     pub script: Option<(StartupScriptId, bool)>,
+    /// The GPUs that it has.
+    #[serde(default)]
+    pub gpus: Vec<PciAddress>,
 }
 
 /// What a test has made of a guest.
@@ -109,7 +113,11 @@ impl Default for Nature {
 
 impl Boot {
     pub fn new(number: u64, since: Timestamp, vcpus: u32, ram_bytes: u64) -> Self {
-        Self { number, since, halts: None, vcpus, ram_bytes, script: None }
+        Self { number, since, halts: None, vcpus, ram_bytes, gpus: Vec::new(), script: None }
+    }
+
+    pub fn with(self, gpus: &[PciAddress], script: Option<(StartupScriptId, bool)>) -> Self {
+        Self { gpus: gpus.to_vec(), script, ..self }
     }
 
     /// The button was pressed, and the guest has heard it.
@@ -123,7 +131,7 @@ impl Boot {
     }
 
     pub fn power(&self, now: Timestamp, nature: &Nature) -> Power {
-        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _, script: _ } = *self;
+        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _, gpus: _, script: _ } = *self;
         match halts {
             Some(moment) if moment <= now => Power::Halted { boot },
             _ if nature.stalled => Power::Stalled { boot },

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use deckle_api::ids::{MachineId, SharedDriveId};
 
+use super::gpus::Gpu;
 use super::guest::Nature;
 use super::world::Thing;
 use super::{Call, Emulator, Fault, Fuse, Inside};
 use crate::error::{Error, Result};
+use crate::pci::PciAddress;
 use crate::specs::{BootSpec, HostNetwork};
 
 #[derive(Default)]
@@ -80,6 +82,22 @@ impl Emulator {
     /// The drive's image is gone, and nothing else of it.
     pub fn lose_drive(&self, id: &SharedDriveId) {
         self.pull(|inside| inside.world.lose_drive(id));
+    }
+
+    /// Whether the host does not show a GPU any more.
+    pub fn hide_gpu(&self, gpu: &PciAddress, gone: bool) {
+        self.change_gpu(gpu, |gpu| gpu.gone = gone);
+    }
+
+    /// Whether a GPU does not reset, when its machine gives it back or an operator asks.
+    pub fn let_gpu_resist(&self, gpu: &PciAddress, stubborn: bool) {
+        self.change_gpu(gpu, |gpu| gpu.stubborn = stubborn);
+    }
+
+    fn change_gpu(&self, gpu: &PciAddress, change: impl FnOnce(&mut Gpu)) {
+        if let Some(gpu) = self.inside().world.gpus.as_mut().and_then(|gpus| gpus.get_mut(gpu)) {
+            change(gpu);
+        }
     }
 
     /// What shares a network's drives has ended by itself: [`next_loss`](crate::Engine::next_loss) says so.

@@ -31,6 +31,7 @@ impl World {
             nic: self.nic(id, network).is_some(),
             public_ip: self.public_ip(id, network),
             power: boot.map_or(Power::Off, |boot| boot.power(now, nature)),
+            gpus: boot.map(|boot| boot.gpus.clone()).unwrap_or_default(),
             guest: boot.map(|boot| boot.guest(now, pace, nature)).unwrap_or_default(),
         }
     }
@@ -89,7 +90,7 @@ impl World {
     }
 
     pub fn power_on(&mut self, spec: &BootSpec, now: Timestamp) -> Result<()> {
-        let BootSpec { machine: id, boot: number, vcpus, ram_bytes, nic, seed } = spec;
+        let BootSpec { machine: id, boot: number, vcpus, ram_bytes, gpus, nic, seed } = spec;
         let refused = |why: &str| Err(Error::lasting(format!("start {id}"), why));
         let there = self.machines.get(id);
         if there.is_some_and(|machine| machine.boot.is_some()) {
@@ -110,10 +111,12 @@ impl World {
         {
             return refused("no memory or no processors left");
         }
+        if let Some(why) = gpus.iter().find_map(|gpu| self.gpu_refused(id, gpu)) {
+            return refused(&why);
+        }
         let machine = self.machine(id);
-        let mut boot = Boot::new(*number, now, *vcpus, *ram_bytes);
-        boot.script = seed.startup_script.as_ref().map(|script| (script.id.clone(), script.once));
-        machine.boot = Some(boot);
+        let script = seed.startup_script.as_ref().map(|script| (script.id.clone(), script.once));
+        machine.boot = Some(Boot::new(*number, now, *vcpus, *ram_bytes).with(gpus, script));
         machine.last_start = Some(spec.clone());
         if let Some(disk) = &mut machine.disk {
             machine.console.boot(spec);
@@ -178,6 +181,7 @@ impl World {
         if let Some(boot) = machine.boot.take() {
             self.taken.ram_bytes -= boot.ram_bytes;
             self.taken.vcpus -= boot.vcpus;
+            self.gpus_returned(&boot.gpus);
         }
     }
 

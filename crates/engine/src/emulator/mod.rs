@@ -15,6 +15,7 @@ mod drives;
 mod dump;
 mod engine;
 mod fuse;
+mod gpus;
 mod guest;
 mod image;
 mod levers;
@@ -33,6 +34,7 @@ use deckle_api::ids::TemplateId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use fuse::{Call, Fault, Fuse};
+pub use gpus::PretendedGpus;
 pub use guest::Pace;
 use levers::Levers;
 use shelf::Shelf;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub pace: Pace,
     /// What its machines may take together; unlimited where it is absent. Disks count in full.
     pub capacity: Option<Capacity>,
+    /// Its GPUs. Left out: every wish for some is granted, unless it has a capacity: then it has none.
+    pub gpus: Option<Vec<PretendedGpus>>,
     /// Where its world is kept. Left out: in memory only.
     pub state: Option<PathBuf>,
 }
@@ -81,8 +85,9 @@ impl Emulator {
 
     /// A host as the settings say, with the world that its state folder holds.
     pub fn open(settings: Settings, clock: Clock) -> Result<Self> {
-        let Settings { pace, capacity, state } = settings;
+        let Settings { pace, capacity, gpus, state } = settings;
         let mut world = World::new(capacity);
+        world.gpus = gpus.as_deref().map(gpus::made_up);
         let shelf = state.map(Shelf::open).transpose()?;
         if let Some(shelf) = &shelf {
             shelf.load(&mut world)?;

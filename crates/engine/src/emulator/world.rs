@@ -11,9 +11,11 @@ use deckle_api::ids::{MachineId, SharedDriveId, StartupScriptId, TemplateId};
 use serde::{Deserialize, Serialize};
 
 use super::console::Console;
+use super::gpus::Gpu;
 use super::guest::Boot;
 use super::image;
 use crate::error::{Error, Result};
+use crate::pci::PciAddress;
 use crate::seen::{Capacity, HostThing, TemplateSeen};
 use crate::specs::{BootSpec, HostNetwork, Mac, NetworkSpec, TemplateSpec};
 
@@ -24,6 +26,8 @@ pub(super) struct World {
     pub drives: BTreeMap<SharedDriveId, Drive>,
     /// Who has each public address, and where.
     pub public_ips: BTreeMap<Ipv4Addr, (HostNetwork, MachineId)>,
+    /// The GPUs, where the host has a number of them.
+    pub gpus: Option<BTreeMap<PciAddress, Gpu>>,
     pub taken: Taken,
     pub capacity: Option<Capacity>,
     /// What the files do not say yet.
@@ -107,6 +111,7 @@ impl World {
             machines: BTreeMap::new(),
             drives: BTreeMap::new(),
             public_ips: BTreeMap::new(),
+            gpus: None,
             taken: Taken::default(),
             capacity,
             changed: BTreeSet::new(),

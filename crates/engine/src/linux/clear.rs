@@ -19,8 +19,9 @@ const CLEAN_STOP: Duration = Duration::from_secs(30);
 const PRESS_EVERY: Duration = Duration::from_secs(3);
 
 impl Linux {
-    /// Shuts every machine down, removes every network, unmounts every drive, and takes the host's packet
-    /// rules back. Disks, drives' images and templates stay. No server has the state folder meanwhile.
+    /// Shuts every machine down, removes every network, unmounts every drive, gives GPUs back to the drivers
+    /// that had them, and takes the host's packet rules back. Disks, drives' images and templates stay. No
+    /// server has the state folder meanwhile.
     pub async fn clear(&self) -> Result<()> {
         let things = self.look_things().await?;
         let machines = machines(&things);
@@ -29,6 +30,7 @@ impl Linux {
             self.remove_network(&network).await?;
         }
         self.part_drives().await?;
+        self.give_gpus_back().await?;
         self.remove_host_rules().await
     }
 

@@ -18,6 +18,7 @@ use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::{setgid, setgroups, setsid, setuid};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -39,6 +40,7 @@ pub struct Run {
     input: Option<Vec<u8>>,
     limit: Duration,
     user: Option<(u32, u32)>,
+    locked_memory: Option<u64>,
 }
 
 /// What a program is shut into, for good: a network namespace, a sight of the host's files in which `/etc`
@@ -89,7 +91,7 @@ pub enum Failure {
 pub fn run(program: &str) -> Run {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).kill_on_drop(true).env("LC_ALL", "C");
-    Run { command, shown: program.to_owned(), input: None, limit: PROMPT, user: None }
+    Run { command, shown: program.to_owned(), input: None, limit: PROMPT, user: None, locked_memory: None }
 }
 
 impl Run {
@@ -146,6 +148,12 @@ impl Run {
         self
     }
 
+    /// How much memory it may keep from being moved or swapped, in bytes, where it is [launched](Self::launch).
+    pub fn locked_memory(mut self, bytes: Option<u64>) -> Self {
+        self.locked_memory = bytes;
+        self
+    }
+
     /// The command itself, for what this type has no word for (a user, a namespace).
     pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);
@@ -178,7 +186,7 @@ impl Run {
         let numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
         let program = self.shown.split(' ').next().unwrap_or_default().to_owned();
         let not_started = |source| Failure::NotStarted { program, source };
-        let user = self.user;
+        let (user, locked_memory) = (self.user, self.locked_memory);
         match said.try_clone() {
             Ok(twin) => self.command.stdout(said).stderr(twin).kill_on_drop(false),
             Err(source) => return Err(not_started(source)),
@@ -186,7 +194,7 @@ impl Run {
         // Why: only between fork and exec can a child leave this session and pass descriptors on without
         // another child, forked at the same moment by another thread, getting them too.
         // SAFETY: the closure only makes system calls; it takes no lock and allocates nothing.
-        unsafe { self.command.pre_exec(move || part_from_parent(&numbers, user)) };
+        unsafe { self.command.pre_exec(move || part_from_parent(&numbers, user, locked_memory)) };
         self.command.spawn().map_err(not_started)
     }
 
@@ -212,9 +220,12 @@ impl Run {
 }
 
 /// A session of its own; every descriptor but the standard three and the kept ones closes at exec. The
-/// namespace comes before the user, who may not make one.
-fn part_from_parent(kept: &[RawFd], user: Option<(u32, u32)>) -> io::Result<()> {
+/// namespace and the limit come before the user, who may not make the one or raise the other.
+fn part_from_parent(kept: &[RawFd], user: Option<(u32, u32)>, locked_memory: Option<u64>) -> io::Result<()> {
     setsid()?;
+    if let Some(bytes) = locked_memory {
+        setrlimit(Resource::RLIMIT_MEMLOCK, bytes, bytes)?;
+    }
     if let Some((uid, gid)) = user {
         unshare(CloneFlags::CLONE_NEWNET)?;
         become_user(uid, gid)?;
@@ -319,6 +330,16 @@ mod tests {
         assert!(!said.contains("/dev/zero") && !said.contains("socket"), "{said}");
         let (pid, session) = said.lines().last().and_then(|line| line.split_once(' ')).unwrap();
         assert_eq!(pid, session);
+    }
+
+    #[tokio::test]
+    async fn a_launched_program_may_lock_as_much_memory_as_was_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = File::create(folder.path().join("said")).unwrap();
+        let locked = run("sh").args(["-c", "ulimit -l; ulimit -H -l"]).locked_memory(Some(4 << 20));
+        assert!(locked.as_user(70_000, 70_000).launch(said, &[]).unwrap().wait().await.unwrap().success());
+        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+        assert_eq!(said, "4096\n4096\n", "in KiB, the soft and the hard one");
     }
 
     #[tokio::test]

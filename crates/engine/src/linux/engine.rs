@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::disk::Disks;
 use super::drives::Drives;
 use super::folder::write_whole;
+use super::gpu::Gpus;
 use super::losses::Losses;
 use super::net::Net;
 use super::paths::{Paths, Tag};
@@ -19,8 +20,9 @@ use super::vm::{Cgroups, Vms};
 use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::pci::PciAddress;
 use crate::seen::{
-    Acceleration, Capacity, ConsoleChunk, DriveSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
+    Acceleration, Capacity, ConsoleChunk, DriveSeen, GpuSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
     NetworkSeen, Power, ScriptRunSeen, TemplateSeen,
 };
 use crate::specs::{
@@ -36,6 +38,7 @@ pub struct Linux {
     disks: Disks,
     drives: Drives,
     losses: Losses,
+    gpus: Arc<Gpus>,
     vms: RwLock<Arc<Vms>>,
     /// Held while KVM is tried.
     trying: Mutex<()>,
@@ -72,9 +75,10 @@ impl Linux {
         let net = Net::new(paths.clone(), settings.clone(), losses.clone());
         let disks = Disks::new(paths.clone(), &settings);
         let drives = Drives::new(paths.clone(), &settings, losses.clone());
+        let gpus = Arc::new(Gpus::new(paths.clone(), &settings));
         let untried = Acceleration::Tcg { because: "nothing else was tried".to_owned() };
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), untried)));
-        Self { paths, settings, net, disks, drives, losses, vms, trying: Mutex::new(()) }
+        Self { paths, settings, net, disks, drives, losses, gpus, vms, trying: Mutex::new(()) }
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
@@ -83,7 +87,8 @@ impl Linux {
         let paths = Paths::new(tag, settings.state.clone());
         let acceleration = acceleration::find_known(&paths, settings).await;
         let net = Net::new(paths.clone(), settings.clone(), Losses::default());
-        seen(&paths, settings, &net, acceleration).await
+        let gpus = Gpus::new(paths.clone(), settings);
+        seen(&paths, settings, (&net, &gpus), acceleration).await
     }
 
     /// Takes back what belongs to no object: the host's packet rules of this installation.
@@ -94,6 +99,11 @@ impl Linux {
     /// Unmounts every drive that is not in a network any more.
     pub async fn part_drives(&self) -> Result<()> {
         self.drives.part_all().await
+    }
+
+    /// Gives every GPU that no machine runs with back to the driver that had it.
+    pub async fn give_gpus_back(&self) -> Result<()> {
+        self.gpus.give_back().await
     }
 
     /// Takes back what belongs to no object, and what installations share, if this is the last one.
@@ -180,25 +190,43 @@ fn tell(acceleration: &Acceleration) {
     }
 }
 
-async fn seen(paths: &Paths, settings: &Settings, net: &Net, acceleration: Acceleration) -> Result<HostSeen> {
+async fn seen(
+    paths: &Paths,
+    settings: &Settings,
+    (net, gpus): (&Net, &Gpus),
+    acceleration: Acceleration,
+) -> Result<HostSeen> {
     let mut checks = host::checks(paths, settings, &acceleration).await;
     checks.extend(net.checks().await);
     checks.extend(Drives::checks().await);
+    checks.extend(gpus.checks());
     Ok(HostSeen { capacity: Some(host::capacity(paths, settings)?), acceleration, checks })
 }
 
 #[async_trait]
 impl Engine for Linux {
     async fn look_host(&self) -> Result<HostSeen> {
-        seen(&self.paths, &self.settings, &self.net, self.vms().acceleration().clone()).await
+        seen(&self.paths, &self.settings, (&self.net, &self.gpus), self.vms().acceleration().clone()).await
     }
 
     async fn look_capacity(&self) -> Result<Option<Capacity>> {
         host::capacity(&self.paths, &self.settings).map(Some)
     }
 
+    async fn look_gpus(&self) -> Result<Option<Vec<GpuSeen>>> {
+        // Programs that use a GPU are found by their open files, of which a host may have many.
+        let gpus = self.gpus.clone();
+        let looked = tokio::task::spawn_blocking(move || gpus.look()).await;
+        looked.unwrap_or_else(|gone| Err(Error::passing("look for GPUs", gone))).map(Some)
+    }
+
+    async fn reset_gpu(&self, gpu: &PciAddress) -> Result<()> {
+        self.gpus.reset(gpu).await
+    }
+
     async fn look_things(&self) -> Result<Vec<HostThing>> {
         let mut things = things::look(&self.paths)?;
+        things.extend(self.gpus.look_things()?);
         things.extend(self.net.look_things().await?);
         things.extend(self.drives.look_things()?);
         Ok(things)
@@ -264,7 +292,8 @@ impl Engine for Linux {
             Power::On { since, .. } => self.net.leased(id, network, since).await?,
             _ => None,
         };
-        Ok(MachineSeen { disk, nic, public_ip, power, guest: GuestSeen { leased, agent } })
+        let gpus = if power == Power::Off { Vec::new() } else { self.vms().gpus(id)? };
+        Ok(MachineSeen { disk, nic, public_ip, power, gpus, guest: GuestSeen { leased, agent } })
     }
 
     async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
@@ -296,9 +325,10 @@ impl Engine for Linux {
         if vms.look(&spec.machine).await?.0 != Power::Off {
             return Ok(());
         }
+        let gpus = self.gpus.take(&spec.machine, &spec.gpus).await?;
         self.net.forget_lease(&spec.machine, &spec.nic.network).await?;
         let tap = self.net.open_tap(&spec.machine, &spec.nic.network).await?;
-        vms.power_on(spec, tap).await
+        vms.power_on_with(spec, tap, &gpus).await
     }
 
     async fn press_power_button(&self, id: &MachineId) -> Result<()> {
@@ -306,7 +336,8 @@ impl Engine for Linux {
     }
 
     async fn cut_power(&self, id: &MachineId) -> Result<()> {
-        self.vms().cut_power(id).await
+        self.vms().cut_power(id).await?;
+        self.gpus.release(id).await
     }
 
     async fn read_console(&self, id: &MachineId, from: u64, bytes_max: usize) -> Result<ConsoleChunk> {

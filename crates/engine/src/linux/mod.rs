@@ -11,6 +11,7 @@ pub mod disk;
 pub mod drives;
 mod engine;
 pub mod folder;
+pub mod gpu;
 pub mod host;
 pub mod losses;
 pub mod net;
@@ -28,6 +29,8 @@ use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+
+use crate::pci::PciAddress;
 
 /// What an operator may set of this engine. Every value has a default that works on a plain Debian host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,13 @@ pub struct Settings {
     pub first_uid: u32,
     /// How guests run: `auto` tries a probe guest under KVM first, `tcg` never does.
     pub acceleration: AccelerationWish,
+    /// The GPUs that machines may be given, by their addresses on the PCI bus. Left out: every one but the
+    /// one that the host's console is on.
+    pub gpus: Option<Vec<PciAddress>>,
+    /// The folder that `/sys`, `/dev` and `/proc` are read in where GPUs are looked for: another one than `/`
+    /// in tests.
+    #[serde(skip)]
+    pub host_root: Option<PathBuf>,
     /// Memory that is left to the host itself, in MiB.
     pub reserve_mib: u64,
     /// How many virtual processors a processor of the host may carry.
@@ -73,6 +83,8 @@ impl Default for Settings {
             name_servers: Vec::new(),
             first_uid: 2_000_000,
             acceleration: AccelerationWish::Auto,
+            gpus: None,
+            host_root: None,
             reserve_mib: 1024,
             vcpus_per_cpu: 8,
             disk_floor_gib: 2,

@@ -107,6 +107,11 @@ impl Paths {
         self.machines().join(id.as_str())
     }
 
+    /// Where the notes of GPUs that were taken from the host lie.
+    pub fn gpus(&self) -> PathBuf {
+        self.state.join("gpus")
+    }
+
     /// Where networks lie.
     pub fn networks(&self) -> PathBuf {
         self.state.join("networks")

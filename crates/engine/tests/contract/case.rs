@@ -96,6 +96,7 @@ impl<'a> Case<'a> {
             boot,
             vcpus: 1,
             ram_bytes: self.host.ram_bytes,
+            gpus: Vec::new(),
             nic: self.nic_spec(),
             seed: SeedSpec {
                 hostname: self.machine.to_string(),

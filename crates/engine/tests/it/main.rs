@@ -36,7 +36,7 @@ mod in_files {
 
 fn host(state: Option<PathBuf>) -> Host {
     let template = "tcontract".parse().expect("it is an id");
-    let settings = Settings { pace: Pace::Quick, capacity: None, state };
+    let settings = Settings { pace: Pace::Quick, state, ..Settings::default() };
     let emulator =
         Emulator::open(settings, Arc::new(Timestamp::of_system_clock)).expect("a folder to write in");
     let emulator = emulator.with_templates([(template, 2 * GIB)]);

@@ -1,6 +1,7 @@
 //! The steps of a visit, each one act.
 
 use deckle_api::sizes::GB;
+use deckle_engine::pci::PciAddress;
 use deckle_engine::specs::{BootSpec, DiskSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
@@ -13,7 +14,7 @@ use super::Visit;
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
 use crate::store::number;
-use crate::{names, private_networks, public_ips, startup_scripts};
+use crate::{gpus, names, private_networks, public_ips, startup_scripts};
 
 /// The shortest pause before another look at something that takes its time, in milliseconds.
 const LOOK_MS_MIN: i64 = 10;
@@ -45,7 +46,7 @@ impl Visit<'_> {
             Step::CutPower => return self.cut_power(engine.as_ref()).await,
             Step::UnroutePublicIp => return self.unroute_public_ip(engine.as_ref()).await,
             Step::DropPublicIp => return self.drop_public_ip().await,
-            Step::Displace => return self.write(|row| row.placed = Set(false)).await,
+            Step::Displace => return self.displace(engine.as_ref()).await,
             Step::UnplugNic => engine.remove_nic(id, &place).await,
             Step::RemoveNetwork => engine.remove_network(&place).await,
             Step::Move => return self.change_network(engine.as_ref()).await,
@@ -149,16 +150,6 @@ impl Visit<'_> {
         }
     }
 
-    /// What the boot carries is written down first: a guest tells of its script by the boot's number. The run
-    /// before may have ended since it was last looked at.
-    async fn power_on(&self, engine: &dyn Engine) -> Acted {
-        let boot = self.boot().await?;
-        let script = boot.seed.startup_script.as_ref().map(|script| &script.id);
-        startup_scripts::runs::service::watch(self.app, engine, &boot.machine).await?;
-        startup_scripts::runs::service::begin(self.app, &boot.machine, boot.boot, script).await?;
-        Ok(engine.power_on(&boot).await.map(|()| Next::Now))
-    }
-
     /// Reads how the machine's startup script goes, which runs on when the guest is ready, and settles.
     async fn rest(&mut self, engine: &dyn Engine) -> Result<Next> {
         let again = startup_scripts::runs::service::watch(self.app, engine, &self.row.id.0).await?;
@@ -168,7 +159,7 @@ impl Visit<'_> {
         }
     }
 
-    async fn boot(&self) -> Result<BootSpec> {
+    async fn boot(&self, gpus: Vec<PciAddress>) -> Result<BootSpec> {
         let row = &self.row;
         let machine_type = self.app.catalogue.find(&row.machine_type);
         let gone = || {
@@ -189,12 +180,59 @@ impl Visit<'_> {
             boot: row.boots(),
             vcpus: machine_type.vcpus,
             ram_bytes: machine_type.ram_bytes(),
+            gpus,
             nic: self.nic().await?,
             seed,
         })
     }
 
-    /// Takes memory and processors on the host, if there is room: in one transaction with the sum of what
+    /// Starts it. A machine whose GPUs are not sound any more gives its place up, and then gets another one.
+    /// What the boot carries is written down first: a guest tells of its script by the boot's number. The run
+    /// before may have ended since it was last looked at.
+    async fn power_on(&mut self, engine: &dyn Engine) -> Acted {
+        let id = &self.row.id.0;
+        let held = gpus::service::of_machine(self.app.store.read(), id).await?;
+        if !held.is_empty() {
+            match engine.look_gpus().await {
+                Ok(seen) if !gpus::service::are_sound(&held, id, seen.as_deref()) => {
+                    return self.displace(engine).await;
+                }
+                Ok(_) => {}
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        let boot = self.boot(held).await?;
+        let script = boot.seed.startup_script.as_ref().map(|script| &script.id);
+        startup_scripts::runs::service::watch(self.app, engine, &boot.machine).await?;
+        startup_scripts::runs::service::begin(self.app, &boot.machine, boot.boot, script).await?;
+        Ok(engine.power_on(&boot).await.map(|()| Next::Now))
+    }
+
+    /// Gives memory, processors and GPUs back. A cut is what has GPUs reset, also where the machine's power went
+    /// by itself; what the host then shows of them is written down as they are freed.
+    async fn displace(&mut self, engine: &dyn Engine) -> Acted {
+        let (app, id) = (self.app, &self.row.id.0);
+        if gpus::service::of_machine(app.store.read(), id).await?.is_empty() {
+            return self.write(|row| row.placed = Set(false)).await;
+        }
+        if let Err(fault) = engine.cut_power(id).await {
+            return Ok(Err(fault));
+        }
+        let seen = match engine.look_gpus().await {
+            Ok(seen) => seen,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let tx = app.store.begin().await?;
+        let mut changes = store::changes(&self.row);
+        changes.placed = Set(false);
+        if store::change(&*tx, &self.row, changes).await? {
+            gpus::service::give_back(&tx, id, seen.as_deref(), self.now).await?;
+            tx.commit().await?;
+        }
+        Ok(Ok(Next::Now))
+    }
+
+    /// Takes memory, processors and GPUs on the host, if there is room: in one transaction with the sum of what
     /// is taken, so that nothing is promised twice.
     async fn place(&mut self) -> Acted {
         let (app, row) = (self.app, &self.row);
@@ -202,8 +240,17 @@ impl Visit<'_> {
             let why = format!("the machine type {} is no longer in the catalogue", row.machine_type);
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), why)));
         };
-        let capacity = match app.engine(&row.region)?.look_capacity().await {
+        let engine = app.engine(&row.region)?;
+        let capacity = match engine.look_capacity().await {
             Ok(capacity) => capacity,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let seen = match &machine_type.gpu {
+            Some(_) => engine.look_gpus().await,
+            None => Ok(None),
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
             Err(fault) => return Ok(Err(fault)),
         };
         let tx = app.store.begin().await?;
@@ -211,8 +258,16 @@ impl Visit<'_> {
             return Ok(Ok(Next::Now));
         }
         let taken = Taken::by(&app.catalogue, &store::placed(&*tx).await?);
-        if let Some(short) = (Room { capacity, taken }).short_of(machine_type) {
+        if let Some(short) = (Room { capacity, taken, gpus: None }).short_of(machine_type) {
             return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
+        }
+        if let Some(seen) = seen {
+            let whose = (&row.id.0, &row.team_id.0);
+            let short = gpus::service::take(&tx, whose, machine_type, &seen, self.now).await?;
+            if let Some(short) = short {
+                tx.commit().await?;
+                return Ok(Err(Fault::lasting(format!("place {}", row.id.0), short)));
+            }
         }
         let mut changes = store::changes(row);
         changes.placed = Set(true);

@@ -11,8 +11,8 @@ use crate::commands::{confirm, serve};
 /// What can be done with the host.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Shuts all machines down and takes their networks and rules off the host. Disks, templates and the
-    /// database stay: the next `deckle serve` brings back what was on
+    /// Shuts all machines down, takes their networks and rules off the host, and gives GPUs back to their
+    /// drivers. Disks, templates and the database stay: the next `deckle serve` brings back what was on
     Clear {
         /// Do not ask
         #[arg(short, long)]

@@ -1,5 +1,6 @@
 //! `deckle admin`: what only the operator may do, over the server's own socket on this host.
 
+mod gpus;
 mod host;
 mod keys;
 pub mod leaks;
@@ -50,6 +51,9 @@ enum Noun {
     /// Templates of operating systems
     #[command(subcommand)]
     Template(templates::Verb),
+    /// GPUs of the host
+    #[command(subcommand)]
+    Gpu(gpus::Verb),
     /// What is on the host that the server does not know of
     #[command(subcommand)]
     Leak(leaks::Verb),
@@ -70,6 +74,7 @@ impl Admin {
             Noun::Member(verb) => verb.run(cli, &client).await,
             Noun::Key(verb) => verb.run(cli, &client).await,
             Noun::Template(verb) => verb.run(cli, &client, &state).await,
+            Noun::Gpu(verb) => verb.run(cli, &client).await,
             Noun::Leak(verb) => verb.run(cli, &client).await,
             Noun::Host(verb) => verb.run(&state).await,
             Noun::UninstallHost(verb) => verb.run(&state).await,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::server::{SERVE, Server};
 use crate::world::World;
 
 #[test]
@@ -112,6 +113,23 @@ fn templates_and_leaks_are_the_operators() {
     world.run("os-template list");
     world.run("admin leak list");
     world.run("doctor --leaks");
+}
+
+#[test]
+fn gpus_are_pretended_as_they_are_configured() {
+    let mut world = World::nowhere("served_gpus");
+    let gpus = "[[emulator.gpus]]\nmodel = \"A100\"\nmemory_gib = 40\ncount = 2\nnuma_nodes = 2\n";
+    std::fs::write(world.home().join("deckle.toml"), gpus).unwrap();
+    let server = Server::start(&world, &format!("{SERVE} --config deckle.toml"));
+    world.go_to(&server.url);
+    let key = super::owner_key(&world);
+    world.set("DECKLE_API_KEY", &key);
+    let [_team, _owner] = world.make("admin team list", ["te", "u"]);
+    let create = "machine create --name trainer --template t0nspur5 --machine-type A100";
+    let [_machine] = world.make(create, ["ps"]);
+    world.run("admin gpu list");
+    world.run("admin gpu release 0000:01:00.0");
+    world.run("admin gpu release 0000:07:00.0");
 }
 
 /// What it finds is up to the host; how it is said is not.

@@ -156,6 +156,8 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
     vec![
         (Call::LookHost, host.look_host().await.is_ok()),
         (Call::LookCapacity, host.look_capacity().await.is_ok()),
+        (Call::LookGpus, host.look_gpus().await.is_ok()),
+        (Call::ResetGpu, host.reset_gpu(&"0000:01:00.0".parse().unwrap()).await.is_ok()),
         (Call::LookThings, host.look_things().await.is_ok()),
         (Call::LookTemplate, host.look_template(&template()).await.is_ok()),
         (Call::EnsureTemplate, host.ensure_template(&image).await.is_ok()),

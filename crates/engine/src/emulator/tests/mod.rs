@@ -1,6 +1,7 @@
 //! The emulator where it differs from a host: its clock, its levers, its files, its strictness. What it
 //! shares with a host is in the contract suite.
 
+mod gpus;
 mod levers;
 mod refusals;
 mod time;
@@ -86,7 +87,15 @@ fn public_ip(number: u64) -> PublicIpSpec {
 fn boot(number: u64, boot: u64) -> BootSpec {
     let seed =
         SeedSpec { hostname: machine(number).to_string(), authorized_keys: vec![], startup_script: None };
-    BootSpec { machine: machine(number), boot, vcpus: 2, ram_bytes: 4 * GIB, nic: nic(number), seed }
+    BootSpec {
+        machine: machine(number),
+        boot,
+        vcpus: 2,
+        ram_bytes: 4 * GIB,
+        gpus: Vec::new(),
+        nic: nic(number),
+        seed,
+    }
 }
 
 fn emulator() -> Emulator {

@@ -10,6 +10,7 @@ use deckle_api::ids::MachineId;
 use serde_json::{Value, json};
 
 use crate::linux::folder::Folder;
+use crate::pci::PciAddress;
 use crate::seen::Acceleration;
 use crate::specs::BootSpec;
 
@@ -57,6 +58,32 @@ pub fn of_machine(
     line.add("-chardev", format!("socket,id=qmp,fd={qmp},server=on,wait=off"));
     line.add("-mon", "chardev=qmp,mode=control");
     line.0
+}
+
+/// What a device of the host's is named by.
+const HOST: &str = "vfio-pci,host=";
+
+/// The devices of GPUs, each given as its functions. Each GPU is behind a port of its own, as on a board, so
+/// that its driver finds a PCI Express device. What its ROM holds is not run: no guest boots from it, and the
+/// ROM of a card that the host has booted with may be damaged.
+pub fn of_gpus(gpus: &[Vec<PciAddress>]) -> Vec<String> {
+    let mut line = Line::default();
+    for (slot, functions) in (1..).zip(gpus) {
+        line.add("-device", format!("pcie-root-port,id=gpu{slot},bus=pcie.0,chassis={slot},slot={slot}"));
+        let several = if functions.len() > 1 { ",multifunction=on" } else { "" };
+        for (number, address) in functions.iter().enumerate() {
+            let several = if number == 0 { several } else { "" };
+            line.add("-device", format!("{HOST}{address},bus=gpu{slot},addr=00.{number}{several},rombar=0"));
+        }
+    }
+    line.0
+}
+
+/// The GPUs in a command line, a zero byte after each word: the first function of each.
+pub fn gpus(line: &str) -> Vec<PciAddress> {
+    let devices = line.split('\0').filter_map(|word| word.strip_prefix(HOST));
+    let firsts = devices.filter(|device| device.contains(",addr=00.0"));
+    firsts.filter_map(|device| device.split(',').next()?.parse().ok()).collect()
 }
 
 /// The board and the processor.
@@ -167,6 +194,24 @@ mod tests {
         assert_eq!(said_words, expected, "{}", said.join("\n"));
         let by_kvm = of_machine(&spec, &folder, 50 << 30, &Acceleration::Kvm, descriptors).join(" ");
         assert!(by_kvm.contains("-accel kvm -cpu host"), "{by_kvm}");
+    }
+
+    #[test]
+    fn each_gpu_has_a_port_and_all_its_functions() {
+        let address = |text: &str| text.parse::<PciAddress>().unwrap();
+        let card = vec![address("0000:41:00.0"), address("0000:41:00.1")];
+        let lone = vec![address("10000:e1:00.0")];
+        let said = of_gpus(&[card.clone(), lone.clone()]);
+        let expected = [
+            "pcie-root-port,id=gpu1,bus=pcie.0,chassis=1,slot=1",
+            "vfio-pci,host=0000:41:00.0,bus=gpu1,addr=00.0,multifunction=on,rombar=0",
+            "vfio-pci,host=0000:41:00.1,bus=gpu1,addr=00.1,rombar=0",
+            "pcie-root-port,id=gpu2,bus=pcie.0,chassis=2,slot=2",
+            "vfio-pci,host=10000:e1:00.0,bus=gpu2,addr=00.0,rombar=0",
+        ];
+        assert_eq!(said, expected.map(|device| ["-device", device]).concat());
+        assert_eq!(gpus(&said.join("\0")), [card[0].clone(), lone[0].clone()]);
+        assert_eq!(of_gpus(&[]), Vec::<String>::new());
     }
 
     #[test]

@@ -38,6 +38,7 @@ use super::disk::free_bytes;
 use super::folder::Folder;
 use super::paths::Paths;
 use crate::error::{Error, Result};
+use crate::pci::PciAddress;
 use crate::script_run;
 use crate::seen::{Acceleration, AgentSeen, ConsoleChunk, Power, ScriptRunSeen};
 use lines::Broken;
@@ -86,6 +87,13 @@ impl Vms {
             Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok((Power::Off, AgentSeen::Absent)),
             Err(error) => Err(Error::passing(act(), error)),
         }
+    }
+
+    /// The GPUs that a machine's QEMU has; none while it is off.
+    pub fn gpus(&self, machine: &MachineId) -> Result<Vec<PciAddress>> {
+        let found = Running::find(&Folder::of(&self.paths, machine));
+        let found = found.map_err(|error| Error::passing(format!("look at QEMU of {machine}"), error))?;
+        Ok(found.map(|running| running.gpus).unwrap_or_default())
     }
 
     async fn ask(
@@ -175,6 +183,6 @@ pub(crate) mod tests {
             names: Vec::new(),
         };
         let seed = SeedSpec { hostname: "one".into(), authorized_keys: Vec::new(), startup_script: None };
-        BootSpec { machine, boot, vcpus: 2, ram_bytes: 1 << 30, nic, seed }
+        BootSpec { machine, boot, vcpus: 2, ram_bytes: 1 << 30, gpus: Vec::new(), nic, seed }
     }
 }

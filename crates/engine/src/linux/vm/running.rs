@@ -16,6 +16,8 @@ use super::qmp::{ANSWER_MAX, Qmp};
 use crate::linux::disk::absent_ok;
 use crate::linux::folder::{Folder, unless_absent};
 use crate::linux::process::{Process, host_boot};
+use crate::linux::vm::arguments::gpus;
+use crate::pci::PciAddress;
 
 /// The note of a machine's last start, written before QEMU is, and again when its number is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +30,21 @@ pub struct RunFile {
     pub host_boot: String,
     /// The process; none between the two writes.
     pub process: Option<Process>,
+    /// The GPUs that it was started with.
+    #[serde(default)]
+    pub gpus: Vec<PciAddress>,
 }
 
 impl RunFile {
     /// The note of a start that is about to be made.
     pub fn new(boot: u64) -> io::Result<Self> {
-        Ok(Self { boot, since: Timestamp::of_system_clock(), host_boot: host_boot()?, process: None })
+        Ok(Self {
+            boot,
+            since: Timestamp::of_system_clock(),
+            host_boot: host_boot()?,
+            process: None,
+            gpus: Vec::new(),
+        })
     }
 
     /// The note in a folder; one that makes no sense is none.
@@ -57,6 +68,8 @@ pub struct Running {
     pub since: Timestamp,
     /// The process.
     pub process: Process,
+    /// The GPUs that it has.
+    pub gpus: Vec<PciAddress>,
 }
 
 impl Running {
@@ -67,7 +80,7 @@ impl Running {
             // Not by its command line: a process that is ending has lost that before it lets go of its disk.
             Some(process) => {
                 let lives = note.host_boot == host_boot()? && process.lives()?;
-                Ok(lives.then_some(Self { boot: note.boot, since: note.since, process }))
+                Ok(lives.then_some(Self { boot: note.boot, since: note.since, process, gpus: note.gpus }))
             }
             None => Self::search(folder),
         }
@@ -85,7 +98,8 @@ impl Running {
         };
         let note = RunFile::read(folder)?;
         let (boot, since) = note.map_or((0, Timestamp(0)), |note| (note.boot, note.since));
-        Ok(Some(Self { boot, since, process }))
+        let gpus = gpus(&process.command_line()?);
+        Ok(Some(Self { boot, since, process, gpus }))
     }
 
     /// Makes the disk larger under the guest.

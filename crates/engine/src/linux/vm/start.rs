@@ -23,16 +23,25 @@ use crate::linux::disk::{absent_ok, header};
 use crate::linux::folder::Folder;
 use crate::linux::process::Process;
 use crate::linux::seed;
+use crate::pci::PciAddress;
 use crate::specs::BootSpec;
 
 /// The program.
 pub const QEMU: &str = "qemu-system-x86_64";
-/// How long QEMU may take from its start to its first answer.
+/// What QEMU with GPUs may keep in memory beside the guest's own, in bytes: the kernel counts what devices
+/// write to.
+const PINNED_BESIDE_RAM: u64 = 1 << 30;
+/// How long QEMU without GPUs may take from its start to its first answer.
 const START_MAX: Duration = Duration::from_secs(30);
 
 impl Vms {
-    /// Starts a machine on its disk and that port, unless its QEMU lives.
+    /// Starts a machine without GPUs on its disk and that port, unless its QEMU lives.
     pub async fn power_on(&self, spec: &BootSpec, tap: OwnedFd) -> Result<()> {
+        self.power_on_with(spec, tap, &[]).await
+    }
+
+    /// The same, with GPUs: the functions of each, which are its QEMU's to open.
+    pub async fn power_on_with(&self, spec: &BootSpec, tap: OwnedFd, gpus: &[Vec<PciAddress>]) -> Result<()> {
         let machine = &spec.machine;
         let folder = Folder::of(&self.paths, machine);
         let act = || format!("start QEMU for {machine}");
@@ -42,7 +51,7 @@ impl Vms {
         }
         let uid = folder.owner().map_err(failed)?;
         let uid = uid.ok_or_else(|| Error::lasting(act(), "its disk is missing"))?;
-        let child = self.launch(spec, &folder, uid, tap).map_err(|error| error.told(act()))?;
+        let child = self.launch(spec, &folder, uid, tap, gpus).map_err(|error| error.told(act()))?;
         let process = child.id().map(Process::of_pid).transpose().map_err(failed)?;
         let Some(process) = process.flatten() else {
             return Err(Error::passing(act(), last_words(&folder)));
@@ -66,6 +75,7 @@ impl Vms {
         folder: &Folder,
         uid: u32,
         tap: OwnedFd,
+        gpus: &[Vec<PciAddress>],
     ) -> std::result::Result<Child, Trouble> {
         let (header, _) = header::read(&folder.disk()).map_err(Trouble::disk)?;
         let header = header.ok_or(Trouble::Lasting("its disk is not qcow2 any more".into()))?;
@@ -75,14 +85,17 @@ impl Vms {
         let (qmp, agent) = (listen(&folder.qmp())?, listen(&folder.agent())?);
         let descriptors =
             Descriptors { tap: tap.as_raw_fd(), qmp: qmp.as_raw_fd(), agent: agent.as_raw_fd() };
-        let line = arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
-        RunFile::new(spec.boot)?.write(folder)?;
+        let mut line =
+            arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
+        line.extend(arguments::of_gpus(gpus));
+        RunFile { gpus: spec.gpus.clone(), ..RunFile::new(spec.boot)? }.write(folder)?;
         let gid = acceleration::group(&self.acceleration, uid);
         command::run(QEMU)
             .args(line)
             .as_user(uid, gid)
+            .locked_memory((!gpus.is_empty()).then(|| spec.ram_bytes.saturating_add(PINNED_BESIDE_RAM)))
             .launch(own_words(folder)?, &[tap, qmp, agent])
-            .map_err(Trouble::launch)
+            .map_err(|failure| Trouble::launch(failure, !gpus.is_empty()))
     }
 
     /// Notes the process, bounds it, and waits until it answers.
@@ -93,13 +106,14 @@ impl Vms {
         process: Process,
     ) -> std::result::Result<(), Broken> {
         let note = RunFile::read(folder)?.map_or_else(|| RunFile::new(spec.boot), Ok)?;
-        RunFile { process: Some(process), ..note }.write(folder)?;
+        let gpus = spec.gpus.clone();
+        RunFile { process: Some(process), gpus, ..note }.write(folder)?;
         if self.cgroups.usable()
             && let Err(error) = self.cgroups.bound(&spec.machine, process.pid, spec.vcpus, spec.ram_bytes)
         {
             tracing::warn!(machine.id = %spec.machine, %error, "no cgroup bounds");
         }
-        let (socket, deadline) = (folder.qmp(), Instant::now() + START_MAX);
+        let (socket, deadline) = (folder.qmp(), Instant::now() + start_max(spec));
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let opened = tokio::select! {
@@ -113,6 +127,14 @@ impl Vms {
             }
         }
     }
+}
+
+/// How long QEMU may take from its start to its first answer. With GPUs it first locks the machine's whole
+/// memory, which the kernel clears meanwhile, some GiB a second.
+fn start_max(spec: &BootSpec) -> Duration {
+    const A_GIB_MAX: Duration = Duration::from_secs(1);
+    let gib = u32::try_from(spec.ram_bytes >> 30).unwrap_or(u32::MAX);
+    if spec.gpus.is_empty() { START_MAX } else { START_MAX + A_GIB_MAX.saturating_mul(gib) }
 }
 
 /// A socket that QEMU listens on and root alone can call: made here, because the folder is not QEMU's.
@@ -156,8 +178,14 @@ impl Trouble {
         }
     }
 
-    fn launch(failure: Failure) -> Self {
+    fn launch(failure: Failure, locks_memory: bool) -> Self {
         match &failure {
+            Failure::NotStarted { source, .. }
+                if locks_memory && source.kind() == ErrorKind::PermissionDenied =>
+            {
+                let why = "this server may not let QEMU lock the machine's memory, which a GPU needs";
+                Self::Lasting(format!("{why}; `deckle doctor` says what to do").into())
+            }
             Failure::NotStarted { source, .. } if source.kind() == ErrorKind::NotFound => {
                 Self::Lasting(format!("{QEMU} is not installed; `deckle doctor` says what to do").into())
             }

@@ -2,6 +2,7 @@
 
 mod acceleration;
 mod disks;
+mod gpus;
 mod place;
 mod power;
 pub mod small_guest;

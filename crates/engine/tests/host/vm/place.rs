@@ -71,7 +71,7 @@ impl Place {
             names: Vec::new(),
         };
         let seed = SeedSpec { hostname: "box".into(), authorized_keys: Vec::new(), startup_script: None };
-        BootSpec { machine, boot, vcpus: 1, ram_bytes: ram_mib * MIB, nic, seed }
+        BootSpec { machine, boot, vcpus: 1, ram_bytes: ram_mib * MIB, gpus: Vec::new(), nic, seed }
     }
 
     pub async fn power_on(&self, boot: u64) {

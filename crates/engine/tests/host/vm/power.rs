@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use deckle_engine::pci::PciAddress;
 use deckle_engine::seen::{AgentSeen, Power};
+use deckle_engine::specs::BootSpec;
 
 use crate::vm::place::{GIB, MIB, Place, eventually, guest_disk, must, tap};
 
@@ -45,6 +47,22 @@ async fn a_machine_boots_halts_by_its_button_and_boots_again_on_the_same_disk() 
     assert!(log.find("off\n") < log.find("boot 2\n"), "{log}");
     let tail = place.vms.read_console(&place.machine, log.find("boot 2").unwrap() as u64, 6).await.unwrap();
     assert_eq!(tail.bytes, b"boot 2");
+}
+
+/// What stands in the way first differs from host to host: the server's rights, or the device. Either is told.
+#[tokio::test]
+async fn a_machine_whose_gpu_cannot_be_opened_does_not_start_and_starts_without_it() {
+    let place = machine().await;
+    let gpu: PciAddress = "0000:fe:1f.7".parse().unwrap();
+    let spec = BootSpec { gpus: vec![gpu.clone()], ..place.boot_spec(1, 64) };
+    let error = place.vms.power_on_with(&spec, tap(), &[vec![gpu]]).await.unwrap_err().told();
+    assert!(error.contains("0000:fe:1f.7") || error.contains("may not let QEMU lock"), "{error}");
+    assert!(!error.contains("Property") && !error.contains("syntax"), "QEMU knows every word: {error}");
+    assert_eq!(place.power().await, Power::Off);
+    place.power_on(2).await;
+    // The guest counts its own boots.
+    place.hear("boot 1\n").await;
+    assert_eq!(place.vms.gpus(&place.machine).unwrap(), []);
 }
 
 #[tokio::test]
