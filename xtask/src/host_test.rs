@@ -18,7 +18,7 @@ const IMAGES: [(&str, &str); 2] = [
     ("DECKLE_DEBIAN_TEMPLATE", "bash images/debian-12/build.sh build/debian-12.qcow2"),
 ];
 /// What the tests start, besides what the engine's own doctor looks for.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "qemu-system-x86_64",
     "qemu-img",
     "ip",
@@ -30,6 +30,7 @@ const PROGRAMS: [&str; 11] = [
     "ssh-keygen",
     "curl",
     "ping",
+    "perl",
 ];
 
 pub fn run(root: &Path) -> Result<()> {

@@ -16,16 +16,17 @@ pub mod seen;
 pub mod specs;
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
 
 pub use error::{Error, Result};
 use pci::PciAddress;
 use seen::{
     Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
-    TemplateSeen,
+    SnapshotSeen, TemplateSeen,
 };
 use specs::{
-    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+    BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
+    ShareSpec, TemplateSpec,
 };
 
 /// What a host can be asked.
@@ -62,7 +63,12 @@ pub trait Engine: Send + Sync + 'static {
     /// is unknown, or it is larger than the spec allows.
     async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen>;
 
-    /// Removes a template's image. Disks made from it keep working.
+    /// Makes a template of a machine's disk as it is now, flattened; the machine is off. It needs neither the
+    /// disk nor the disk's own template afterwards, and is as large as the disk. One that is there stays as it
+    /// is.
+    async fn ensure_template_from(&self, spec: &CaptureSpec) -> Result<TemplateSeen>;
+
+    /// Removes a template's image. Disks made from it keep working, and its space is freed with the last.
     async fn remove_template(&self, id: &TemplateId) -> Result<()>;
 
     /// A network on the host, compared with what it is to be.
@@ -102,7 +108,24 @@ pub trait Engine: Send + Sync + 'static {
     /// replaces one that is there.
     async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()>;
 
-    /// Removes a machine's disk and all else that is kept of the machine on the host.
+    /// The snapshots of a machine's disk, the oldest first; none where there is no disk.
+    async fn look_snapshots(&self, machine: &MachineId) -> Result<Vec<SnapshotSeen>>;
+
+    /// Takes a snapshot of a machine's disk as it is now, unless it has that one. Of a machine that is on, its
+    /// file systems are first written out by the guest's agent, where there is one, and writing pauses for
+    /// milliseconds. Memory is not in it.
+    async fn ensure_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()>;
+
+    /// Removes a snapshot; the disk and its other snapshots stay as they are. The machine may be on. One that a
+    /// restore is under way to stays until that is finished.
+    async fn remove_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()>;
+
+    /// Takes a disk back to a snapshot, unless that [generation](RestoreSpec::generation) is reached; the machine
+    /// is off. All snapshots stay, later ones too, and so does the size of a disk that has grown since. Until it
+    /// is finished, the machine does not start, and no snapshot or template is made of its disk.
+    async fn restore_snapshot(&self, spec: &RestoreSpec) -> Result<()>;
+
+    /// Removes a machine's disk, its snapshots, and all else that is kept of the machine on the host.
     async fn remove_disk(&self, id: &MachineId) -> Result<()>;
 
     /// Plugs a machine into a network: its port, its fixed lease, its names, the guard of its address.
@@ -121,6 +144,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Starts a machine, unless it is on: its disk and its network port are there. Its GPUs are taken from the
     /// host; one that another machine has, or that cannot be given, is told by a [final](Error::is_final) error.
+    /// A desktop's password that is none is refused.
     async fn power_on(&self, spec: &BootSpec) -> Result<()>;
 
     /// Asks the guest to shut down. It may not hear it: press again until the look says otherwise.

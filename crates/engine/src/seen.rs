@@ -1,9 +1,9 @@
 //! What can be seen of a host: facts at the moment of the look, never wishes.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, StartupScriptId};
+use deckle_api::ids::{MachineId, SnapshotId, StartupScriptId};
 use serde::{Deserialize, Serialize};
 
 use crate::pci::PciAddress;
@@ -23,6 +23,8 @@ pub struct MachineSeen {
     pub gpus: Vec<PciAddress>,
     /// What its guest shows of itself, since this boot.
     pub guest: GuestSeen,
+    /// Where its screen is reached by VNC, while it is on and has one.
+    pub desktop: Option<SocketAddr>,
 }
 
 /// A disk.
@@ -30,8 +32,22 @@ pub struct MachineSeen {
 pub struct DiskSeen {
     /// Its size as the guest sees it, in bytes.
     pub size_bytes: u64,
-    /// What it takes on the host, in bytes.
+    /// What it takes on the host with its snapshots, in bytes.
     pub used_bytes: u64,
+    /// The number of the last restore that is finished; 0 before the first. One that is half done is seen as
+    /// not done.
+    pub generation: u64,
+}
+
+/// A snapshot of a machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSeen {
+    /// Which one.
+    pub id: SnapshotId,
+    /// The disk's size when it was taken, in bytes.
+    pub size_bytes: u64,
+    /// When it was taken, by the host's clock.
+    pub taken: Timestamp,
 }
 
 /// A machine's power.

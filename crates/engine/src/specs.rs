@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use deckle_api::firewall_rules::{FirewallDirection, FirewallProtocol};
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, StartupScriptId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, StartupScriptId, TemplateId};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +182,26 @@ pub struct TemplateSpec {
     pub size_bytes_max: u64,
 }
 
+/// A machine's disk to become a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureSpec {
+    /// What it is to be.
+    pub template: TemplateId,
+    /// Whose disk it is a copy of, with all that the disk's own template put into it.
+    pub machine: MachineId,
+}
+
+/// A disk to go back to what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreSpec {
+    /// Whose.
+    pub machine: MachineId,
+    /// When it was so. Snapshots that were taken later stay.
+    pub snapshot: SnapshotId,
+    /// The number of the restore in the disk's life, from 1; the look tells the last one that is finished.
+    pub generation: u64,
+}
+
 /// All that a machine is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootSpec {
@@ -199,6 +219,34 @@ pub struct BootSpec {
     pub nic: NicSpec,
     /// What the guest is told at boot.
     pub seed: SeedSpec,
+    /// A screen that can be watched and used from elsewhere; none for a headless machine.
+    pub desktop: Option<DesktopSpec>,
+}
+
+/// A machine's screen, keyboard and pointer, reached by VNC.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesktopSpec {
+    /// What lets a viewer in: [`DesktopSpec::PASSWORD_BYTES`] printable ASCII characters without spaces, new
+    /// at each power-on.
+    pub password: String,
+}
+
+impl DesktopSpec {
+    /// The protocol cuts a password there.
+    pub const PASSWORD_BYTES: usize = 8;
+
+    /// Whether the password is one. An empty one would let everybody in.
+    pub fn is_guarded(&self) -> bool {
+        self.password.len() == Self::PASSWORD_BYTES
+            && self.password.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
+impl fmt::Debug for DesktopSpec {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DesktopSpec")
+    }
 }
 
 /// What a guest reads from its seed at boot.

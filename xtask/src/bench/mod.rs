@@ -10,10 +10,12 @@ mod crowd;
 mod figures;
 mod floor;
 mod http;
+mod mapped;
 mod networks;
 mod options;
 mod reads;
 mod server;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 
@@ -31,9 +33,11 @@ pub fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()> {
         println!("{HELP}");
         return Ok(());
     }
-    cargo(root, BUILD)?;
-    let deckle = program(root);
     let mut report = Report::default();
+    if options.wants("crowd") || options.wants("boot") {
+        cargo(root, BUILD)?;
+    }
+    let deckle = program(root);
     if options.wants("crowd") {
         crowd::measure(&deckle, &options, &mut report)?;
     }
@@ -42,6 +46,9 @@ pub fn run(root: &Path, words: impl Iterator<Item = String>) -> Result<()> {
     }
     if options.wants("boot") {
         boot::measure(&deckle, &options, &mut report)?;
+    }
+    if options.wants("snapshots") {
+        snapshots::measure(root, &options, &mut report)?;
     }
     if options.json {
         println!("{:#}", report.json());

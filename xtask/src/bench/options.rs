@@ -7,14 +7,16 @@ cargo xtask bench [OPTION…]
 
   --machines N   how many machines the crowd has [10000]
   --clients N    how many clients make and read them at the same time [16]
-  --rounds N     how often a real machine is booted [5]
+  --rounds N     how often a real machine is booted, and how often a snapshot
+                 of each disk is taken [5]
   --only NAME    one part: `crowd` (pretended machines through the API),
-                 `networks` (many networks and addresses, the last beside the first) or
-                 `boot` (a real machine against a bare QEMU)
+                 `networks` (many networks and addresses, the last beside the first),
+                 `boot` (a real machine against a bare QEMU) or `snapshots`
+                 (of large disks, by the engine and by hand)
   --json         the figures as JSON";
 
 /// The parts of a run.
-const PARTS: [&str; 3] = ["crowd", "networks", "boot"];
+const PARTS: [&str; 4] = ["crowd", "networks", "boot", "snapshots"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
 use deckle_engine::emulator::{Call, Emulator, Fuse};
 use deckle_engine::pci::PciAddress;
 use deckle_engine::seen::{
     Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
-    TemplateSeen,
+    SnapshotSeen, TemplateSeen,
 };
 use deckle_engine::specs::{
-    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+    BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
+    ShareSpec, TemplateSpec,
 };
 use deckle_engine::{Engine, Result};
 use tokio::sync::Notify;
@@ -116,9 +117,11 @@ hooked! {
         LookThings look_things() -> Vec<HostThing>;
         LookTemplate look_template(id: &TemplateId) -> Option<TemplateSeen>;
         EnsureTemplate ensure_template(spec: &TemplateSpec) -> TemplateSeen;
+        EnsureTemplateFrom ensure_template_from(spec: &CaptureSpec) -> TemplateSeen;
         LookNetwork look_network(spec: &NetworkSpec) -> NetworkSeen;
         LookDrive look_drive(id: &SharedDriveId, network: &PrivateNetworkId) -> DriveSeen;
         LookMachine look_machine(id: &MachineId, network: &HostNetwork) -> MachineSeen;
+        LookSnapshots look_snapshots(machine: &MachineId) -> Vec<SnapshotSeen>;
         ReadConsole read_console(id: &MachineId, from: u64, bytes_max: usize) -> ConsoleChunk;
         ReadScriptRun read_script_run(id: &MachineId) -> Option<ScriptRunSeen>;
     }
@@ -132,6 +135,9 @@ hooked! {
         EnsureShare ensure_share(spec: &ShareSpec);
         RemoveShare remove_share(id: &SharedDriveId, network: &PrivateNetworkId);
         EnsureDisk ensure_disk(spec: &DiskSpec);
+        EnsureSnapshot ensure_snapshot(machine: &MachineId, snapshot: &SnapshotId);
+        RemoveSnapshot remove_snapshot(machine: &MachineId, snapshot: &SnapshotId);
+        RestoreSnapshot restore_snapshot(spec: &RestoreSpec);
         RemoveDisk remove_disk(id: &MachineId);
         EnsureNic ensure_nic(spec: &NicSpec);
         RemoveNic remove_nic(id: &MachineId, network: &HostNetwork);

@@ -33,7 +33,7 @@ impl Console {
 
     /// What a boot prints.
     pub fn boot(&mut self, spec: &BootSpec) {
-        let BootSpec { machine, boot, vcpus, ram_bytes, gpus, nic, seed } = spec;
+        let BootSpec { machine, boot, vcpus, ram_bytes, gpus, nic, seed, desktop: _ } = spec;
         self.say(&format!("emulator: boot {boot} of {machine}; no guest runs, these lines are all there is"));
         self.say(&format!("emulator: {vcpus} processors, {} MiB of memory", ram_bytes / (1 << 20)));
         for gpu in gpus {

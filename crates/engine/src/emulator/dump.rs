@@ -8,7 +8,7 @@ use deckle_api::ids::MachineId;
 use super::Emulator;
 use super::guest::Pace;
 use super::levers::Levers;
-use super::world::{Disk, Machine, Network, Nic, World};
+use super::world::{Disk, Machine, Network, Nic, Snapshot, World};
 use crate::seen::{AgentSeen, GuestSeen, Power, TemplateSeen};
 
 const GIB: u64 = 1 << 30;
@@ -99,13 +99,24 @@ fn machine(machine: &Machine, levers: &Levers, now: Timestamp, pace: Pace) -> St
     let guest = boot.as_ref().map(|boot| boot.guest(now, pace, &nature)).unwrap_or_default();
     let takes = boot.as_ref().map(|boot| format!(", {} vCPUs, {}", boot.vcpus, size(boot.ram_bytes)));
     let gpus: String = boot.iter().flat_map(|boot| &boot.gpus).map(|gpu| format!(", GPU {gpu}")).collect();
-    format!("{id}: {disk}; {}{}{gpus}{}", told_power(&power), takes.unwrap_or_default(), told_guest(&guest))
+    let desktop = boot.as_ref().and_then(|boot| boot.desktop(now, &nature)).map_or("", |_| ", desktop");
+    let (power, takes) = (told_power(&power), takes.unwrap_or_default());
+    format!("{id}: {disk}; {power}{takes}{gpus}{desktop}{}", told_guest(&guest))
 }
 
 fn told_disk(disk: &Disk) -> String {
-    let Disk { template, size_bytes, used_bytes: _, ran } = disk;
-    let ran: String = ran.iter().map(|script| format!(", ran {script}")).collect();
-    format!("{} on {template}{ran}", size(*size_bytes))
+    let Disk { template, size_bytes, used_bytes: _, ran, generation, snapshots } = disk;
+    let mut line = format!("{} on {template}", size(*size_bytes));
+    for script in ran {
+        let _ = write!(line, ", ran {script}");
+    }
+    for Snapshot { id, size_bytes, taken: _, ran: _ } in snapshots {
+        let _ = write!(line, ", snapshot {id} of {}", size(*size_bytes));
+    }
+    if *generation > 0 {
+        let _ = write!(line, ", restore {generation}");
+    }
+    line
 }
 
 fn told_power(power: &Power) -> String {

@@ -1,7 +1,7 @@
 //! The contract, call by call.
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
 
 use super::{Call, Emulator};
 use crate::Engine;
@@ -9,10 +9,11 @@ use crate::error::Result;
 use crate::pci::PciAddress;
 use crate::seen::{
     Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen,
-    NetworkSeen, ScriptRunSeen, TemplateSeen, Verdict,
+    NetworkSeen, ScriptRunSeen, SnapshotSeen, TemplateSeen, Verdict,
 };
 use crate::specs::{
-    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+    BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
+    ShareSpec, TemplateSpec,
 };
 
 #[async_trait]
@@ -49,6 +50,10 @@ impl Engine for Emulator {
 
     async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen> {
         self.call(Call::EnsureTemplate, |inside, _| inside.world.ensure_template(spec))
+    }
+
+    async fn ensure_template_from(&self, spec: &CaptureSpec) -> Result<TemplateSeen> {
+        self.call(Call::EnsureTemplateFrom, |inside, _| inside.world.ensure_template_from(spec))
     }
 
     async fn remove_template(&self, id: &TemplateId) -> Result<()> {
@@ -112,6 +117,25 @@ impl Engine for Emulator {
 
     async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
         self.call(Call::EnsureDisk, |inside, _| inside.world.ensure_disk(spec))
+    }
+
+    async fn look_snapshots(&self, machine: &MachineId) -> Result<Vec<SnapshotSeen>> {
+        self.call(Call::LookSnapshots, |inside, _| Ok(inside.world.look_snapshots(machine)))
+    }
+
+    async fn ensure_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()> {
+        self.call(Call::EnsureSnapshot, |inside, now| inside.world.ensure_snapshot(machine, snapshot, now))
+    }
+
+    async fn remove_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()> {
+        self.call(Call::RemoveSnapshot, |inside, _| {
+            inside.world.remove_snapshot(machine, snapshot);
+            Ok(())
+        })
+    }
+
+    async fn restore_snapshot(&self, spec: &RestoreSpec) -> Result<()> {
+        self.call(Call::RestoreSnapshot, |inside, _| inside.world.restore_snapshot(spec))
     }
 
     async fn remove_disk(&self, id: &MachineId) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A guest's life from power-on to halt, as a function of the time.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use deckle_api::Timestamp;
@@ -85,6 +86,9 @@ pub(super) struct Boot {
     /// The GPUs that it has.
     #[serde(default)]
     pub gpus: Vec<PciAddress>,
+    /// The port of its desktop.
+    #[serde(default)]
+    pub desktop: Option<u16>,
 }
 
 /// What a test has made of a guest.
@@ -112,8 +116,8 @@ impl Default for Nature {
 }
 
 impl Boot {
-    pub fn new(number: u64, since: Timestamp, vcpus: u32, ram_bytes: u64) -> Self {
-        Self { number, since, halts: None, vcpus, ram_bytes, gpus: Vec::new(), script: None }
+    pub fn new(number: u64, since: Timestamp, (vcpus, ram_bytes): (u32, u64), desktop: Option<u16>) -> Self {
+        Self { number, since, halts: None, vcpus, ram_bytes, gpus: Vec::new(), script: None, desktop }
     }
 
     pub fn with(self, gpus: &[PciAddress], script: Option<(StartupScriptId, bool)>) -> Self {
@@ -131,12 +135,19 @@ impl Boot {
     }
 
     pub fn power(&self, now: Timestamp, nature: &Nature) -> Power {
-        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _, gpus: _, script: _ } = *self;
+        let Self { number: boot, since, halts, vcpus: _, ram_bytes: _, gpus: _, script: _, desktop: _ } =
+            *self;
         match halts {
             Some(moment) if moment <= now => Power::Halted { boot },
             _ if nature.stalled => Power::Stalled { boot },
             _ => Power::On { boot, since },
         }
+    }
+
+    /// Where its desktop would be reached while it is on.
+    pub fn desktop(&self, now: Timestamp, nature: &Nature) -> Option<SocketAddr> {
+        let on = matches!(self.power(now, nature), Power::On { .. } | Power::Stalled { .. });
+        self.desktop.filter(|_| on).map(|port| (Ipv4Addr::LOCALHOST, port).into())
     }
 
     pub fn guest(&self, now: Timestamp, pace: Pace, nature: &Nature) -> GuestSeen {
@@ -158,7 +169,7 @@ fn later(moment: Timestamp, us: i64) -> Timestamp {
 }
 
 /// Moments in files, to the microsecond: their words on the wire have only milliseconds.
-mod microseconds {
+pub(super) mod microseconds {
     use deckle_api::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

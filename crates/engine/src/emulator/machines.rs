@@ -1,5 +1,7 @@
 //! Machines: their disks and their power.
 
+use std::collections::BTreeSet;
+
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
 
@@ -15,6 +17,8 @@ use crate::specs::{BootSpec, DiskSpec, HostNetwork};
 const NEW_DISK_BYTES: u64 = 256 << 10;
 /// What a disk takes after a boot, in bytes, if it is that large.
 const BOOTED_DISK_BYTES: u64 = 512 << 20;
+/// Where the first machine with a desktop would listen.
+const FIRST_DESKTOP_PORT: u16 = 5900;
 
 impl World {
     pub fn look_machine(
@@ -27,12 +31,13 @@ impl World {
         let boot = machine.and_then(|machine| machine.boot.as_ref());
         let disk = machine.and_then(|machine| machine.disk.as_ref());
         MachineSeen {
-            disk: disk.map(|disk| DiskSeen { size_bytes: disk.size_bytes, used_bytes: disk.used_bytes }),
+            disk: disk.map(disk_seen),
             nic: self.nic(id, network).is_some(),
             public_ip: self.public_ip(id, network),
             power: boot.map_or(Power::Off, |boot| boot.power(now, nature)),
             gpus: boot.map(|boot| boot.gpus.clone()).unwrap_or_default(),
             guest: boot.map(|boot| boot.guest(now, pace, nature)).unwrap_or_default(),
+            desktop: boot.and_then(|boot| boot.desktop(now, nature)),
         }
     }
 
@@ -63,7 +68,8 @@ impl World {
             none => {
                 let (template, ran) = (template.clone(), Default::default());
                 let used_bytes = NEW_DISK_BYTES.min(*size_bytes);
-                *none = Some(Disk { template, size_bytes: *size_bytes, used_bytes, ran });
+                let (size_bytes, snapshots) = (*size_bytes, Vec::new());
+                *none = Some(Disk { template, size_bytes, used_bytes, ran, generation: 0, snapshots });
             }
         }
         self.taken.disk_bytes += more;
@@ -90,7 +96,7 @@ impl World {
     }
 
     pub fn power_on(&mut self, spec: &BootSpec, now: Timestamp) -> Result<()> {
-        let BootSpec { machine: id, boot: number, vcpus, ram_bytes, gpus, nic, seed } = spec;
+        let BootSpec { machine: id, boot: number, vcpus, ram_bytes, gpus, nic, seed, desktop } = spec;
         let refused = |why: &str| Err(Error::lasting(format!("start {id}"), why));
         let there = self.machines.get(id);
         if there.is_some_and(|machine| machine.boot.is_some()) {
@@ -99,6 +105,10 @@ impl World {
         if there.is_none_or(|machine| machine.disk.is_none()) {
             return refused("it has no disk");
         }
+        if desktop.as_ref().is_some_and(|desktop| !desktop.is_guarded()) {
+            return refused("its desktop's password is none");
+        }
+        let desktop = desktop.as_ref().map(|_| self.free_desktop());
         if !self.networks.contains_key(&nic.network) {
             return refused("its network is not there");
         }
@@ -116,7 +126,8 @@ impl World {
         }
         let machine = self.machine(id);
         let script = seed.startup_script.as_ref().map(|script| (script.id.clone(), script.once));
-        machine.boot = Some(Boot::new(*number, now, *vcpus, *ram_bytes).with(gpus, script));
+        let boot = Boot::new(*number, now, (*vcpus, *ram_bytes), desktop);
+        machine.boot = Some(boot.with(gpus, script));
         machine.last_start = Some(spec.clone());
         if let Some(disk) = &mut machine.disk {
             machine.console.boot(spec);
@@ -185,6 +196,13 @@ impl World {
         }
     }
 
+    /// The first port that no other machine's desktop has; nothing listens there.
+    fn free_desktop(&self) -> u16 {
+        let boots = self.machines.values().filter_map(|machine| machine.boot.as_ref());
+        let taken: BTreeSet<u16> = boots.filter_map(|boot| boot.desktop).collect();
+        (FIRST_DESKTOP_PORT..).find(|port| !taken.contains(port)).unwrap_or(u16::MAX)
+    }
+
     fn fits(&self, capacity: &Capacity, vcpus: u32, ram_bytes: u64) -> bool {
         self.taken.ram_bytes.saturating_add(ram_bytes) <= capacity.ram_bytes
             && self.taken.vcpus.saturating_add(vcpus) <= capacity.vcpus
@@ -197,7 +215,7 @@ impl World {
     }
 
     /// The machine, to change it: made when nothing is kept of it.
-    fn machine(&mut self, id: &MachineId) -> &mut Machine {
+    pub fn machine(&mut self, id: &MachineId) -> &mut Machine {
         self.changed.insert(Thing::Machine(id.clone()));
         self.machines.entry(id.clone()).or_insert_with(|| Machine {
             id: id.clone(),
@@ -208,4 +226,9 @@ impl World {
             last_start: None,
         })
     }
+}
+
+fn disk_seen(disk: &Disk) -> DiskSeen {
+    let Disk { size_bytes, used_bytes, generation, .. } = *disk;
+    DiskSeen { size_bytes, used_bytes, generation }
 }

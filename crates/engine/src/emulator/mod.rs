@@ -22,6 +22,7 @@ mod levers;
 mod machines;
 mod networks;
 mod shelf;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod world;

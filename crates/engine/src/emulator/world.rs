@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use deckle_api::ids::{MachineId, SharedDriveId, StartupScriptId, TemplateId};
+use deckle_api::Timestamp;
+use deckle_api::ids::{MachineId, SharedDriveId, SnapshotId, StartupScriptId, TemplateId};
 use serde::{Deserialize, Serialize};
 
 use super::console::Console;
 use super::gpus::Gpu;
-use super::guest::Boot;
+use super::guest::{Boot, microseconds};
 use super::image;
 use crate::error::{Error, Result};
 use crate::pci::PciAddress;
@@ -85,6 +86,22 @@ pub(super) struct Disk {
     pub size_bytes: u64,
     pub used_bytes: u64,
     /// The startup scripts that are to run once and have run on it.
+    pub ran: BTreeSet<StartupScriptId>,
+    /// The last restore.
+    #[serde(default)]
+    pub generation: u64,
+    /// The oldest first.
+    #[serde(default)]
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// What a disk was: all that a pretended disk remembers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    pub id: SnapshotId,
+    pub size_bytes: u64,
+    #[serde(with = "microseconds")]
+    pub taken: Timestamp,
     pub ran: BTreeSet<StartupScriptId>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::{fs, io};
 
 use async_trait::async_trait;
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
 use tokio::sync::Mutex;
 
 use super::disk::Disks;
@@ -16,17 +16,18 @@ use super::gpu::Gpus;
 use super::losses::Losses;
 use super::net::Net;
 use super::paths::{Paths, Tag};
-use super::vm::{Cgroups, Vms};
+use super::vm::{Cgroups, VmSeen, Vms};
 use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
 use crate::error::{Error, Result};
 use crate::pci::PciAddress;
 use crate::seen::{
     Acceleration, Capacity, ConsoleChunk, DriveSeen, GpuSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
-    NetworkSeen, Power, ScriptRunSeen, TemplateSeen,
+    NetworkSeen, Power, ScriptRunSeen, SnapshotSeen, TemplateSeen,
 };
 use crate::specs::{
-    BootSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, ShareSpec, TemplateSpec,
+    BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
+    ShareSpec, TemplateSpec,
 };
 
 /// This host.
@@ -54,7 +55,8 @@ impl Linux {
         linux.net.start().await?;
         let found = acceleration::find(&linux.paths, &linux.settings).await;
         tell(&found);
-        linux.vms = RwLock::new(Arc::new(Vms::new(linux.paths.clone(), found)));
+        let vms = Vms::new(linux.paths.clone(), &linux.settings, found);
+        linux.vms = RwLock::new(Arc::new(vms));
         Ok(linux)
     }
 
@@ -77,7 +79,7 @@ impl Linux {
         let drives = Drives::new(paths.clone(), &settings, losses.clone());
         let gpus = Arc::new(Gpus::new(paths.clone(), &settings));
         let untried = Acceleration::Tcg { because: "nothing else was tried".to_owned() };
-        let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), untried)));
+        let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), &settings, untried)));
         Self { paths, settings, net, disks, drives, losses, gpus, vms, trying: Mutex::new(()) }
     }
 
@@ -135,7 +137,7 @@ impl Linux {
         let found = acceleration::find(&self.paths, &self.settings).await;
         if found != *self.vms().acceleration() {
             tell(&found);
-            let vms = Arc::new(Vms::new(self.paths.clone(), found));
+            let vms = Arc::new(Vms::new(self.paths.clone(), &self.settings, found));
             *self.vms.write().unwrap_or_else(PoisonError::into_inner) = vms;
         }
     }
@@ -242,6 +244,10 @@ impl Engine for Linux {
         Ok(seen)
     }
 
+    async fn ensure_template_from(&self, spec: &CaptureSpec) -> Result<TemplateSeen> {
+        self.disks.ensure_template_from(spec).await
+    }
+
     async fn remove_template(&self, id: &TemplateId) -> Result<()> {
         self.disks.remove_template(id).await
     }
@@ -287,17 +293,33 @@ impl Engine for Linux {
         let disk = self.disks.look_disk(id).await?;
         let nic = self.net.look_nic(id, network).await?;
         let public_ip = self.net.look_public_ip(id, network).await?;
-        let (power, agent) = self.vms().look(id).await?;
+        let VmSeen { power, agent, desktop } = self.vms().look(id).await?;
         let leased = match power {
             Power::On { since, .. } => self.net.leased(id, network, since).await?,
             _ => None,
         };
         let gpus = if power == Power::Off { Vec::new() } else { self.vms().gpus(id)? };
-        Ok(MachineSeen { disk, nic, public_ip, power, gpus, guest: GuestSeen { leased, agent } })
+        Ok(MachineSeen { disk, nic, public_ip, power, gpus, guest: GuestSeen { leased, agent }, desktop })
     }
 
     async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {
         self.disks.ensure_disk(spec).await
+    }
+
+    async fn look_snapshots(&self, machine: &MachineId) -> Result<Vec<SnapshotSeen>> {
+        self.disks.look_snapshots(machine).await
+    }
+
+    async fn ensure_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()> {
+        self.disks.ensure_snapshot(machine, snapshot).await
+    }
+
+    async fn remove_snapshot(&self, machine: &MachineId, snapshot: &SnapshotId) -> Result<()> {
+        self.disks.remove_snapshot(machine, snapshot).await
+    }
+
+    async fn restore_snapshot(&self, spec: &RestoreSpec) -> Result<()> {
+        self.disks.restore_snapshot(spec).await
     }
 
     async fn remove_disk(&self, id: &MachineId) -> Result<()> {
@@ -322,7 +344,7 @@ impl Engine for Linux {
 
     async fn power_on(&self, spec: &BootSpec) -> Result<()> {
         let vms = self.vms();
-        if vms.look(&spec.machine).await?.0 != Power::Off {
+        if vms.look(&spec.machine).await?.power != Power::Off {
             return Ok(());
         }
         let gpus = self.gpus.take(&spec.machine, &spec.gpus).await?;

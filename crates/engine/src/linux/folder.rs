@@ -41,6 +41,26 @@ impl Folder {
         self.0.join("template.qcow2")
     }
 
+    /// The number of the disk's last restore that is finished.
+    pub fn generation(&self) -> PathBuf {
+        self.0.join("generation")
+    }
+
+    /// What a restore that is not finished is about.
+    pub fn restore(&self) -> PathBuf {
+        self.0.join("restore.json")
+    }
+
+    /// There while somebody writes the disk, and after one was killed doing so.
+    pub fn unclosed(&self) -> PathBuf {
+        self.0.join("unclosed")
+    }
+
+    /// There while the guest's file systems are held still.
+    pub fn held(&self) -> PathBuf {
+        self.0.join("held")
+    }
+
     /// What the guest is told at boot.
     pub fn seed(&self) -> PathBuf {
         self.0.join("seed.iso")

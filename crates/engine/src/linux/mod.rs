@@ -24,7 +24,7 @@ pub mod vm;
 
 pub use engine::Linux;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
@@ -68,8 +68,13 @@ pub struct Settings {
     pub reserve_mib: u64,
     /// How many virtual processors a processor of the host may carry.
     pub vcpus_per_cpu: u32,
-    /// Free disk space in GiB below which no disk is made or grown.
+    /// Free disk space in GiB below which no disk is made or grown, and no snapshot taken.
     pub disk_floor_gib: u64,
+    /// The address of this host that desktops listen on. VNC's passwords are short and its traffic is in clear:
+    /// anything but a loopback address belongs on a network that is trusted.
+    pub desktop_address: IpAddr,
+    /// The first of the thousand ports that desktops listen on, one each.
+    pub desktop_first_port: u16,
 }
 
 impl Default for Settings {
@@ -88,6 +93,8 @@ impl Default for Settings {
             reserve_mib: 1024,
             vcpus_per_cpu: 8,
             disk_floor_gib: 2,
+            desktop_address: Ipv4Addr::LOCALHOST.into(),
+            desktop_first_port: 5900,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
 use deckle_engine::Engine;
 use deckle_engine::seen::{DriveSeen, HostThing, MachineSeen, NetworkSeen};
 use deckle_engine::specs::{
@@ -107,6 +107,7 @@ impl<'a> Case<'a> {
                     once: false,
                 }),
             },
+            desktop: None,
         }
     }
 
@@ -121,6 +122,17 @@ impl<'a> Case<'a> {
         let disk = self.disk_spec().await;
         self.engine().ensure_disk(&disk).await.unwrap();
         self.plug().await;
+    }
+
+    /// A snapshot's id, the same for the same number.
+    pub fn snapshot(&self, number: u64) -> SnapshotId {
+        SnapshotId::mint(number)
+    }
+
+    /// The snapshots of the disk, by their ids.
+    pub async fn snapshots(&self) -> Vec<SnapshotId> {
+        let seen = self.engine().look_snapshots(&self.machine).await.unwrap();
+        seen.into_iter().map(|seen| seen.id).collect()
     }
 
     pub async fn seen(&self) -> MachineSeen {

@@ -12,11 +12,13 @@
 
 mod case;
 mod consoles;
+mod desktops;
 mod disks;
 mod drives;
 mod networks;
 mod power;
 mod public_ips;
+mod snapshots;
 mod templates;
 
 use std::net::Ipv4Addr;
@@ -29,11 +31,13 @@ use deckle_engine::Engine;
 
 pub use case::Case;
 pub use consoles::*;
+pub use desktops::*;
 pub use disks::*;
 pub use drives::*;
 pub use networks::*;
 pub use power::*;
 pub use public_ips::*;
+pub use snapshots::*;
 pub use templates::*;
 
 pub const GIB: u64 = 1 << 30;
@@ -81,6 +85,8 @@ promises! {
     an_image_that_names_another_file_is_refused,
     an_image_that_is_too_large_is_refused,
     a_disk_outlives_its_template,
+    a_template_of_a_disk_outlives_the_disk,
+    a_template_is_made_of_a_machine_that_is_off,
     a_network_is_made_once_and_removed_whole,
     a_removed_network_takes_all_in_it_along,
     networks_with_the_same_range_share_nothing,
@@ -99,10 +105,18 @@ promises! {
     a_disk_grows_and_never_shrinks,
     a_disk_needs_its_template,
     what_was_never_made_is_removed_in_peace,
+    snapshots_are_taken_once_and_removed_one_by_one,
+    a_snapshot_of_a_machine_that_is_on_leaves_it_on,
+    a_restore_is_counted_and_later_snapshots_survive_it,
+    a_restored_disk_keeps_its_larger_size,
+    a_restore_needs_its_snapshot_and_a_machine_that_is_off,
+    snapshots_go_with_the_disk,
     power_on_twice_is_one_boot,
     a_boot_after_a_cut_is_a_new_one,
     a_machine_without_a_disk_does_not_start,
     a_guest_comes_up_and_hears_the_button,
+    a_desktop_listens_while_the_machine_is_on,
+    a_desktop_without_a_password_is_refused,
     a_console_is_read_in_pieces,
     a_console_that_never_was_is_empty,
     a_run_of_a_script_is_told_and_goes_with_the_machine,

@@ -44,6 +44,7 @@ pub async fn host() -> Installation {
         uplinks: "100.97.255.0/24".parse().unwrap(),
         public_pools: vec!["198.18.255.0/28".parse().unwrap()],
         first_uid: 3_200_000,
+        desktop_first_port: 22_000,
         acceleration: AccelerationWish::Tcg,
         disk_floor_gib: 0,
         ..Settings::default()

@@ -183,6 +183,7 @@ impl Visit<'_> {
             gpus,
             nic: self.nic().await?,
             seed,
+            desktop: None,
         })
     }
 

@@ -133,6 +133,29 @@ async fn the_whole_world_is_one_text() {
 }
 
 #[tokio::test]
+async fn a_disk_remembers_what_ran_on_it_and_a_restore_takes_that_back() {
+    let (hand, folder) = (Hand::default(), tempfile::tempdir().unwrap());
+    let settings = Settings { state: Some(folder.path().to_owned()), ..Default::default() };
+    let host = open(settings.clone(), &hand);
+    make(&host, 1).await;
+    host.ensure_snapshot(&machine(1), &snapshot()).await.unwrap();
+    let mut spec = boot(1, 1);
+    let once = StartupScriptSpec { id: "scone".parse().unwrap(), script: "true".to_owned(), once: true };
+    spec.seed.startup_script = Some(once);
+    host.power_on(&spec).await.unwrap();
+    host.cut_power(&machine(1)).await.unwrap();
+    host.ensure_disk(&disk(1, 60)).await.unwrap();
+    let told = |line: &str| format!("machines:\n  ps1: 60 GiB on tsmall{line}; off");
+    let before = ", ran scone, snapshot slone of 50 GiB";
+    assert!(host.dump().ends_with(&told(before)), "{}", host.dump());
+    drop(host);
+    let host = open(settings, &hand);
+    assert!(host.dump().ends_with(&told(before)), "{}", host.dump());
+    host.restore_snapshot(&restore(1, 2)).await.unwrap();
+    assert!(host.dump().ends_with(&told(", snapshot slone of 50 GiB, restore 2")), "{}", host.dump());
+}
+
+#[tokio::test]
 async fn every_method_has_a_fuse_of_its_own() {
     for call in Call::ALL {
         for fuse in [Fuse::Before(*call), Fuse::After(*call)] {
@@ -170,6 +193,11 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
         (Call::RemoveShare, host.remove_share(&drive().drive, &drive().network).await.is_ok()),
         (Call::RemoveDrive, host.remove_drive(&drive().drive).await.is_ok()),
         (Call::EnsureDisk, host.ensure_disk(&disk(1, 50)).await.is_ok()),
+        (Call::EnsureSnapshot, host.ensure_snapshot(&id, &snapshot()).await.is_ok()),
+        (Call::LookSnapshots, host.look_snapshots(&id).await.is_ok()),
+        (Call::RestoreSnapshot, host.restore_snapshot(&restore(1, 1)).await.is_ok()),
+        (Call::RemoveSnapshot, host.remove_snapshot(&id, &snapshot()).await.is_ok()),
+        (Call::EnsureTemplateFrom, host.ensure_template_from(&capture()).await.is_ok()),
         (Call::EnsureNic, host.ensure_nic(&nic(1)).await.is_ok()),
         (Call::EnsurePublicIp, host.ensure_public_ip(&public_ip(1)).await.is_ok()),
         (Call::PowerOn, host.power_on(&boot(1, 1)).await.is_ok()),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, StartupScriptId, TemplateId};
+use deckle_api::ids::{MachineId, SnapshotId, StartupScriptId, TemplateId};
 
 use super::{Call, Clock, Emulator, Fault, Fuse, Pace, Settings};
 use crate::seen::{AgentSeen, Capacity, NetworkSeen, Power, ScriptRunSeen};
@@ -95,7 +95,20 @@ fn boot(number: u64, boot: u64) -> BootSpec {
         gpus: Vec::new(),
         nic: nic(number),
         seed,
+        desktop: None,
     }
+}
+
+fn snapshot() -> SnapshotId {
+    "slone".parse().unwrap()
+}
+
+fn restore(number: u64, generation: u64) -> RestoreSpec {
+    RestoreSpec { machine: machine(number), snapshot: snapshot(), generation }
+}
+
+fn capture() -> CaptureSpec {
+    CaptureSpec { template: "tcaptured".parse().unwrap(), machine: machine(1) }
 }
 
 fn emulator() -> Emulator {

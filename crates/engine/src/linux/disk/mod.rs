@@ -2,14 +2,21 @@
 //!
 //! **Invariants**: an image appears under its name only when it is whole and durable. A disk is made once,
 //! grows, and never shrinks. Each machine's folder holds a link to the image that its disk began as, so that
-//! a template can go while disks made from it live, and its space is freed with the last of them.
+//! a template can go while disks made from it live, and its space is freed with the last of them. Snapshots
+//! lie in the disk's own file, named by their ids.
 
+mod capture;
 pub mod header;
 pub mod import;
 mod overlay;
 pub mod qemu_img;
+mod restore;
+mod snapshot_table;
+mod snapshots;
 mod template;
+pub mod unclosed;
 
+pub use restore::require_none as require_restored;
 pub use template::absent_ok;
 
 use std::path::Path;

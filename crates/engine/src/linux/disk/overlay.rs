@@ -10,6 +10,7 @@ use deckle_api::ids::{MachineId, TemplateId};
 
 use super::absent_ok;
 use super::qemu_img::{self, Bounds};
+use super::restore::{self, Restore};
 use super::{Disks, header};
 use crate::error::{Error, Result};
 use crate::linux::command;
@@ -22,14 +23,24 @@ const MAKE_MAX: Duration = Duration::from_secs(120);
 const COPY_MAX: Duration = Duration::from_secs(3600);
 /// QEMU takes a size in whole sectors.
 const SECTOR: u64 = 512;
+/// Large clusters keep a snapshot of a large disk short, because it touches each of them; their parts of 8 KiB
+/// keep small writes small.
+const LAYOUT: &str = "compat=1.1,cluster_size=256k,extended_l2=on";
 
 impl Disks {
     /// A machine's disk, if it is there; whether or not QEMU has it open.
     pub async fn look_disk(&self, machine: &MachineId) -> Result<Option<DiskSeen>> {
         let act = || format!("read the disk of {machine}");
-        match header::read(&Folder::of(&self.paths, machine).disk()) {
+        let folder = Folder::of(&self.paths, machine);
+        match header::read(&folder.disk()) {
             Ok((Some(header), used_bytes)) => {
-                Ok(Some(DiskSeen { size_bytes: header.size_bytes, used_bytes }))
+                let told = |error| Error::passing(act(), error);
+                let generation = restore::generation(&folder).map_err(told)?;
+                // Halfway, a restored disk has the size that it had when the snapshot was taken.
+                let kept_bytes =
+                    Restore::read(&folder).map_err(told)?.map_or(0, |restore| restore.size_bytes);
+                let size_bytes = header.size_bytes.max(kept_bytes);
+                Ok(Some(DiskSeen { size_bytes, used_bytes, generation }))
             }
             Ok((None, _)) => Err(Error::lasting(act(), "it is not qcow2 any more")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -50,7 +61,7 @@ impl Disks {
     pub async fn remove_disk(&self, machine: &MachineId) -> Result<()> {
         let act = format!("remove the disk of {machine}");
         let folder = Folder::of(&self.paths, machine);
-        match Running::find_anyhow(&folder) {
+        match Running::find_begun(&folder).await {
             Ok(None) => {}
             Ok(Some(_)) => return Err(Error::passing(act, "its power is on")),
             Err(error) => return Err(Error::passing(act, error)),
@@ -73,7 +84,7 @@ impl Disks {
         // The backing file is named relative to the disk, so that the state folder can be moved.
         qemu_img::trusted(MAKE_MAX)
             .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "template.qcow2"])
-            .args(["-o", "compat=1.1"])
+            .args(["-o", LAYOUT])
             .arg(qemu_img::shown(&fresh))
             .arg(size_bytes.to_string())
             .output()
@@ -105,24 +116,18 @@ impl Disks {
         let act = format!("grow the disk of {}", spec.machine);
         self.require_floor(&act)?;
         let (folder, uid) = self.owners.ensure(&spec.machine)?;
+        restore::require_none(&folder, &act)?;
         let size_bytes = spec.size_bytes.next_multiple_of(SECTOR);
-        let running = Running::find_anyhow(&folder).map_err(|error| Error::passing(act.clone(), error))?;
+        let running = Running::find_begun(&folder).await;
+        let running = running.map_err(|error| Error::passing(act.clone(), error))?;
         if let Some(running) = running {
             return running.grow_disk(&folder, size_bytes).await.map_err(|error| Error::passing(act, error));
         }
-        // The guest may have written anything here, so the tool is shut in; it does not open the backing
-        // file of a disk that it resizes for more than its size.
-        qemu_img::confined(&Bounds { uid, file_bytes_max: u64::MAX >> 1, time: MAKE_MAX })
-            .args(["resize", "-q", "-f", "qcow2"])
-            .arg(qemu_img::shown(&folder.disk()))
-            .arg(size_bytes.to_string())
-            .output()
-            .await
-            .map_err(|failure| qemu_img::told(act, failure))?;
-        Ok(())
+        resize(&folder, uid, size_bytes).await.map_err(|failure| qemu_img::told(act, failure))
     }
 
-    fn require_floor(&self, act: &str) -> Result<()> {
+    /// Refuses an act that takes space when there is none to spare.
+    pub(super) fn require_floor(&self, act: &str) -> Result<()> {
         // Without a floor the file system itself says when it is full.
         if self.floor_bytes == 0 || self.room()? > 0 {
             return Ok(());
@@ -132,6 +137,23 @@ impl Disks {
             format!("less than {floor_gib} GiB (disk_floor_gib) are free: make room in the state folder");
         Err(Error::lasting(act, cure))
     }
+}
+
+/// Makes a disk larger that no QEMU has open.
+pub(super) async fn resize(
+    folder: &Folder,
+    uid: u32,
+    size_bytes: u64,
+) -> std::result::Result<(), command::Failure> {
+    // The guest may have written anything here, so the tool is shut in; it does not open the backing
+    // file of a disk that it resizes for more than its size.
+    qemu_img::confined(&Bounds { uid, file_bytes_max: u64::MAX >> 1, time: MAKE_MAX })
+        .args(["resize", "-q", "-f", "qcow2"])
+        .arg(qemu_img::shown(&folder.disk()))
+        .arg(size_bytes.to_string())
+        .output()
+        .await
+        .map(|_| ())
 }
 
 /// The disk under its name, and its user's.

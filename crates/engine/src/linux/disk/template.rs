@@ -20,9 +20,9 @@ use crate::seen::TemplateSeen;
 use crate::specs::TemplateSpec;
 
 /// A look at an image's header.
-const LOOK_MAX: Duration = Duration::from_secs(60);
+pub(super) const LOOK_MAX: Duration = Duration::from_secs(60);
 /// Copying and converting a large image.
-const CONVERT_MAX: Duration = Duration::from_secs(3 * 3600);
+pub(super) const CONVERT_MAX: Duration = Duration::from_secs(3 * 3600);
 
 impl Disks {
     /// A template's image, if it is there.
@@ -39,7 +39,7 @@ impl Disks {
 
     /// Takes an image file in as a template, unless it is there already.
     pub async fn ensure_template(&self, spec: &TemplateSpec) -> Result<TemplateSeen> {
-        if let Some(seen) = self.look_template(&spec.id).await? {
+        if let Some(seen) = self.find_made(&spec.id).await? {
             return Ok(seen);
         }
         let act = || format!("take in {} as {}", spec.file.display(), spec.id);
@@ -57,6 +57,17 @@ impl Disks {
         seen.ok_or_else(|| Error::passing(act(), "it is gone again"))
     }
 
+    /// A template that is there, without what a crash left of its making.
+    pub(super) async fn find_made(&self, id: &TemplateId) -> Result<Option<TemplateSeen>> {
+        let seen = self.look_template(id).await?;
+        if seen.is_some() {
+            let work = self.import_folder(id);
+            let cleared = apart(move || absent_ok(fs::remove_dir_all(work))).await;
+            cleared.map_err(|error| Error::passing(format!("clear away after {id}"), error))?;
+        }
+        Ok(seen)
+    }
+
     /// Removes a template's image. Disks made from it keep it until they go themselves.
     pub async fn remove_template(&self, id: &TemplateId) -> Result<()> {
         let (work, image) = (self.import_folder(id), self.paths.template(id));
@@ -67,7 +78,7 @@ impl Disks {
         removed.await.map_err(|error| Error::passing(format!("remove the image of {id}"), error))
     }
 
-    fn import_folder(&self, id: &TemplateId) -> PathBuf {
+    pub(super) fn import_folder(&self, id: &TemplateId) -> PathBuf {
         self.paths.templates().join(format!("import-{id}"))
     }
 
@@ -129,13 +140,8 @@ impl Disks {
 
     /// What the flattened image takes at most, in bytes.
     async fn measure(&self, format: Format, source: &Path) -> std::result::Result<u64, Refusal> {
-        #[derive(Deserialize)]
-        struct Measured {
-            required: u64,
-        }
         let said = self.ask(["measure", "--output=json", "-O", "qcow2", "-f", format.word()], source).await?;
-        let measured = serde_json::from_slice::<Measured>(&said);
-        measured.map(|it| it.required).map_err(|error| Refusal::Unreadable(error.to_string()))
+        Measured::required(&said).map_err(|error| Refusal::Unreadable(error.to_string()))
     }
 
     async fn convert(
@@ -154,15 +160,28 @@ impl Disks {
             .await
     }
 
-    fn require_room(&self, needed: u64) -> std::result::Result<(), Refusal> {
+    pub(super) fn require_room(&self, needed: u64) -> std::result::Result<(), Refusal> {
         let free = self.room().map_err(|error| Refusal::Unreadable(error.told()))?;
         if needed > free { Err(Refusal::NoRoom { needed, free }) } else { Ok(()) }
     }
 }
 
+/// What `qemu-img measure` says.
+#[derive(Deserialize)]
+pub(super) struct Measured {
+    required: u64,
+}
+
+impl Measured {
+    /// The bytes that an image takes at most.
+    pub fn required(said: &[u8]) -> serde_json::Result<u64> {
+        serde_json::from_slice::<Self>(said).map(|it| it.required)
+    }
+}
+
 /// A folder of root's, empty of what a crash may have left: the importing user reaches the files that are
 /// made for it there, and can put no link in their place.
-fn begin_import(paths: &Paths, work: PathBuf) -> io::Result<PathBuf> {
+pub(super) fn begin_import(paths: &Paths, work: PathBuf) -> io::Result<PathBuf> {
     open_to_pass(paths.state(), &paths.templates())?;
     absent_ok(fs::remove_dir_all(&work))?;
     fs::create_dir(&work)?;
@@ -171,7 +190,7 @@ fn begin_import(paths: &Paths, work: PathBuf) -> io::Result<PathBuf> {
 }
 
 /// The image under its name: root's, for QEMU's users to read. Whoever wrote it has ended.
-fn publish(file: &File, flat: &Path, image: &Path) -> io::Result<()> {
+pub(super) fn publish(file: &File, flat: &Path, image: &Path) -> io::Result<()> {
     fchown(file, Some(0), Some(0))?;
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.sync_all()?;

@@ -14,6 +14,8 @@ use crate::seen::AgentSeen;
 
 /// How long the agent may take for a whole conversation.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long it may take to hold file systems still, or to let them go on.
+const HOLD_MAX: Duration = Duration::from_secs(5);
 /// The agent sends this byte before its answer to a sync; it stands in no JSON text.
 const MARK: u8 = 0xff;
 
@@ -37,6 +39,38 @@ async fn look_within(socket: &Path, sync: u32, limit: Duration) -> AgentSeen {
             AgentSeen::Opened
         }
     }
+}
+
+/// Has the guest write its file systems out and hold them still; whether it may do so, now or later: then
+/// [`thaw`] must follow. An agent that does not answer at all is not asked.
+pub async fn freeze(socket: &Path, sync: u32) -> bool {
+    let told = match open(socket, sync).await {
+        Ok(mut lines) => command(&mut lines, "guest-fsfreeze-freeze").await,
+        Err(error) => {
+            tracing::info!(%error, "an agent that does not answer cannot hold its guest still");
+            return false;
+        }
+    };
+    if let Err(error) = told {
+        tracing::info!(%error, "the guest is not held still");
+    }
+    true
+}
+
+/// Has the guest's file systems go on. One that is not held still is left alone.
+pub async fn thaw(socket: &Path, sync: u32) -> Result<(), Broken> {
+    let mut lines = open(socket, sync).await?;
+    match command(&mut lines, "guest-fsfreeze-thaw").await {
+        // It has no such command, so it never held anything still.
+        Ok(_) | Err(Broken::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn open(socket: &Path, sync: u32) -> Result<Lines, Broken> {
+    let mut lines = Lines::open(socket, HOLD_MAX).await?;
+    synchronise(&mut lines, sync).await?;
+    Ok(lines)
 }
 
 async fn ask(socket: &Path, sync: u32, limit: Duration) -> Result<Option<String>, Broken> {
@@ -111,6 +145,24 @@ mod tests {
         let no = Talk::Says("{\"error\":{\"class\":\"CommandNotFound\"}}\n");
         let turns = [Talk::Syncs, Talk::Hears, PONG, Talk::Hears, no];
         assert_eq!(seen(turns).await, AgentSeen::Answers { os: None });
+    }
+
+    #[tokio::test]
+    async fn whoever_may_be_held_still_is_let_go() {
+        let no = Talk::Says("{\"error\":{\"class\":\"GenericError\",\"desc\":\"no\"}}\n");
+        let done = Talk::Says("{\"return\":1}\n");
+        for (turns, held) in [
+            (vec![Talk::Syncs, Talk::Hears, done], true),
+            (vec![Talk::Syncs, Talk::Hears, no], true),
+            (vec![Talk::Syncs, Talk::Hears], true),
+            (vec![], false),
+        ] {
+            assert_eq!(freeze(&Peer::new(turns.clone()).socket, 42).await, held, "{turns:?}");
+        }
+        for answer in [done, no] {
+            thaw(&Peer::new([Talk::Syncs, Talk::Hears, answer]).socket, 42).await.unwrap();
+        }
+        thaw(&Peer::new([Talk::Syncs, Talk::Hears]).socket, 42).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use deckle_api::ids::MachineId;
 use serde_json::{Value, json};
 
+use super::desktop;
 use crate::linux::folder::Folder;
 use crate::pci::PciAddress;
 use crate::seen::Acceleration;
@@ -57,6 +58,9 @@ pub fn of_machine(
     line.add("-serial", "chardev:serial");
     line.add("-chardev", format!("socket,id=qmp,fd={qmp},server=on,wait=off"));
     line.add("-mon", "chardev=qmp,mode=control");
+    if spec.desktop.is_some() {
+        line.all(desktop::arguments());
+    }
     line.0
 }
 
@@ -178,6 +182,7 @@ mod tests {
     use super::*;
     use crate::linux::paths::{Paths, Tag};
     use crate::linux::vm::tests::boot_spec;
+    use crate::specs::DesktopSpec;
 
     const EXPECTED: &str = include_str!("arguments.expected");
 
@@ -192,6 +197,13 @@ mod tests {
         let said_words: Vec<Value> = said.iter().map(|line| words(line)).collect();
         let expected: Vec<Value> = EXPECTED.lines().map(words).collect();
         assert_eq!(said_words, expected, "{}", said.join("\n"));
+        let seen = DesktopSpec { password: "8letters".to_owned() };
+        let seen = BootSpec { desktop: Some(seen), ..spec.clone() };
+        let seen = of_machine(&seen, &folder, 50 << 30, &tcg, descriptors);
+        let (same, more) = seen.split_at(said.len());
+        assert_eq!(same, said);
+        let told = "-vnc none,password=on -device VGA -device qemu-xhci -device usb-tablet -S";
+        assert_eq!(more.join(" "), told);
         let by_kvm = of_machine(&spec, &folder, 50 << 30, &Acceleration::Kvm, descriptors).join(" ");
         assert!(by_kvm.contains("-accel kvm -cpu host"), "{by_kvm}");
     }

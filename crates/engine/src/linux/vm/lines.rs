@@ -2,12 +2,14 @@
 //!
 //! **Invariant**: no wait without a limit, and never more than [`LINE_MAX`] bytes of a line are kept.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -63,6 +65,20 @@ impl Lines {
         Ok(sent.map_err(|_| Broken::TooLate)??)
     }
 
+    /// Sends bytes with a descriptor, which the peer gets a copy of.
+    pub async fn send_with(&mut self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Broken> {
+        let stream = self.stream.get_ref();
+        let numbers = [descriptor.as_raw_fd()];
+        let carried = [ControlMessage::ScmRights(&numbers)];
+        let send = || {
+            let text = [IoSlice::new(bytes)];
+            Ok(sendmsg::<()>(stream.as_raw_fd(), &text, &carried, MsgFlags::MSG_NOSIGNAL, None)?)
+        };
+        let sent = timeout_at(self.deadline, stream.async_io(Interest::WRITABLE, send)).await;
+        let sent = sent.map_err(|_| Broken::TooLate)??;
+        self.send(&bytes[sent..]).await
+    }
+
     /// Sends a value as one line.
     pub async fn send_value(&mut self, value: &Value) -> Result<(), Broken> {
         self.send(format!("{value}\n").as_bytes()).await
@@ -85,5 +101,42 @@ impl Lines {
             _ if line.len() as u64 == LINE_MAX => Err(Broken::Garbage("it has no end")),
             _ => Err(Broken::Socket(io::ErrorKind::UnexpectedEof.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    #[tokio::test]
+    async fn a_descriptor_travels_with_its_line() {
+        use nix::sys::socket::{ControlMessageOwned, recvmsg};
+        use std::io::IoSliceMut;
+        use std::os::fd::FromRawFd;
+
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("carried"), "the carried one").unwrap();
+        let carried = std::fs::File::open(folder.path().join("carried")).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("sock")).unwrap();
+        let mut lines = Lines::open(&folder.path().join("sock"), Duration::from_secs(5)).await.unwrap();
+        lines.send_with(b"a line\n", carried.as_fd()).await.unwrap();
+
+        let (peer, _) = listener.accept().unwrap();
+        let (mut bytes, mut space) = ([0; 64], nix::cmsg_space!(std::os::fd::RawFd));
+        let mut text = [IoSliceMut::new(&mut bytes)];
+        let got = recvmsg::<()>(peer.as_raw_fd(), &mut text, Some(&mut space), MsgFlags::empty()).unwrap();
+        let rights = got.cmsgs().unwrap().find_map(|it| match it {
+            ControlMessageOwned::ScmRights(numbers) => numbers.first().copied(),
+            _ => None,
+        });
+        let length = got.bytes;
+        // Why: a descriptor arrives as a number, and only a raw one can be taken over.
+        // SAFETY: the kernel has just opened it for this process, and nobody else has it.
+        let mut arrived = unsafe { std::fs::File::from_raw_fd(rights.unwrap()) };
+        let mut said = String::new();
+        arrived.read_to_string(&mut said).unwrap();
+        assert_eq!((said.as_str(), &bytes[..length]), ("the carried one", &b"a line\n"[..]));
     }
 }

@@ -18,13 +18,16 @@ mod agent;
 pub mod arguments;
 mod cgroup;
 mod console;
+mod desktop;
 mod lines;
 #[cfg(test)]
 mod peer;
 mod qmp;
 pub mod running;
+mod snapshots;
 mod start;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use deckle_api::ids::MachineId;
@@ -34,6 +37,7 @@ pub use arguments::SANDBOX;
 pub use cgroup::Cgroups;
 pub use start::QEMU;
 
+use super::Settings;
 use super::disk::free_bytes;
 use super::folder::Folder;
 use super::paths::Paths;
@@ -41,6 +45,7 @@ use crate::error::{Error, Result};
 use crate::pci::PciAddress;
 use crate::script_run;
 use crate::seen::{Acceleration, AgentSeen, ConsoleChunk, Power, ScriptRunSeen};
+use desktop::Doors;
 use lines::Broken;
 use qmp::{ANSWER_MAX, Qmp, RunState};
 use running::Running;
@@ -56,13 +61,25 @@ pub struct Vms {
     paths: Paths,
     acceleration: Acceleration,
     cgroups: Cgroups,
+    doors: Doors,
+}
+
+/// A virtual machine as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VmSeen {
+    /// Its power.
+    pub power: Power,
+    /// The agent in its guest.
+    pub agent: AgentSeen,
+    /// Where its desktop is reached.
+    pub desktop: Option<SocketAddr>,
 }
 
 impl Vms {
     /// Those that lie at `paths`, to be run as the probe has found.
-    pub fn new(paths: Paths, acceleration: Acceleration) -> Self {
+    pub fn new(paths: Paths, settings: &Settings, acceleration: Acceleration) -> Self {
         let cgroups = Cgroups::of(&paths);
-        Self { paths, acceleration, cgroups }
+        Self { paths, acceleration, cgroups, doors: Doors::new(settings) }
     }
 
     /// How guests run.
@@ -70,8 +87,9 @@ impl Vms {
         &self.acceleration
     }
 
-    /// A machine's power and its agent. A guest that waits for room is sent on its way when there is some.
-    pub async fn look(&self, machine: &MachineId) -> Result<(Power, AgentSeen)> {
+    /// A machine's power, its agent and its desktop. A guest that waits for room is sent on its way when there
+    /// is some, and one that was left held still by a snapshot is let go.
+    pub async fn look(&self, machine: &MachineId) -> Result<VmSeen> {
         let folder = Folder::of(&self.paths, machine);
         for log in [folder.serial_log(), folder.qemu_log()] {
             if let Err(error) = console::trim(&log) {
@@ -80,11 +98,11 @@ impl Vms {
         }
         let act = || format!("ask QEMU how {machine} is");
         let found = Running::find(&folder).map_err(|error| Error::passing(act(), error))?;
-        let Some(running) = found else { return Ok((Power::Off, AgentSeen::Absent)) };
+        let Some(running) = found else { return Ok(VmSeen::default()) };
         match self.ask(&folder, &running).await {
             Ok(seen) => Ok(seen),
             // A process that hangs up is ending; it holds its disk a moment longer.
-            Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok((Power::Off, AgentSeen::Absent)),
+            Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok(VmSeen::default()),
             Err(error) => Err(Error::passing(act(), error)),
         }
     }
@@ -96,11 +114,7 @@ impl Vms {
         Ok(found.map(|running| running.gpus).unwrap_or_default())
     }
 
-    async fn ask(
-        &self,
-        folder: &Folder,
-        running: &Running,
-    ) -> std::result::Result<(Power, AgentSeen), Broken> {
+    async fn ask(&self, folder: &Folder, running: &Running) -> std::result::Result<VmSeen, Broken> {
         let Running { boot, since, .. } = *running;
         let mut qmp = Qmp::open(&folder.qmp(), ANSWER_MAX).await?;
         let mut state = qmp.run_state().await?;
@@ -108,15 +122,24 @@ impl Vms {
             qmp.ask("cont", json!({})).await?;
             state = qmp.run_state().await?;
         }
-        match state {
-            RunState::Shutdown | RunState::InternalError => Ok((Power::Halted { boot }, AgentSeen::Absent)),
-            RunState::IoError => Ok((Power::Stalled { boot }, AgentSeen::Absent)),
-            RunState::Running => {
-                let open = qmp.is_open("agent").await?;
-                let agent = if open { agent::look(&folder.agent(), sync()).await } else { AgentSeen::Absent };
-                Ok((Power::On { boot, since }, agent))
-            }
+        let power = match state {
+            RunState::Prelaunch => return Ok(VmSeen::default()),
+            RunState::Shutdown | RunState::InternalError => Power::Halted { boot },
+            RunState::IoError => Power::Stalled { boot },
+            RunState::Running => Power::On { boot, since },
+        };
+        if let Power::Halted { .. } = power {
+            return Ok(VmSeen { power, ..VmSeen::default() });
         }
+        let desktop = desktop::look(&mut qmp).await?;
+        let agent = match power {
+            Power::On { .. } if qmp.is_open("agent").await? => {
+                snapshots::let_go_if_held(folder).await;
+                agent::look(&folder.agent(), sync()).await
+            }
+            _ => AgentSeen::Absent,
+        };
+        Ok(VmSeen { power, agent, desktop })
     }
 
     /// Asks the guest to shut down; a machine that is off has nothing to ask.
@@ -183,6 +206,6 @@ pub(crate) mod tests {
             names: Vec::new(),
         };
         let seed = SeedSpec { hostname: "one".into(), authorized_keys: Vec::new(), startup_script: None };
-        BootSpec { machine, boot, vcpus: 2, ram_bytes: 1 << 30, gpus: Vec::new(), nic, seed }
+        BootSpec { machine, boot, vcpus: 2, ram_bytes: 1 << 30, gpus: Vec::new(), nic, seed, desktop: None }
     }
 }

@@ -3,6 +3,7 @@
 //! QEMU serves one client a socket, and a second waits without a greeting: a conversation is short, and has
 //! a deadline.
 
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub enum RunState {
     IoError,
     /// The guest has brought its processor to a state that it cannot leave.
     InternalError,
+    /// Its guest has not begun: what it is started with is not all handed over.
+    Prelaunch,
     /// It runs, or is about to.
     #[serde(other)]
     Running,
@@ -51,12 +54,38 @@ impl Qmp {
 
     /// Gives a command and waits for its answer.
     pub async fn ask(&mut self, command: &str, arguments: Value) -> Result<Value, Broken> {
-        const SKIPPED_MAX: usize = 1000;
-        self.asked += 1;
-        self.lines.within(ANSWER_MAX);
-        let id = self.asked;
-        let asked = json!({ "execute": command, "arguments": arguments, "id": id });
+        self.ask_within(ANSWER_MAX, command, arguments).await
+    }
+
+    /// The same for a command that takes its time.
+    pub async fn ask_within(
+        &mut self,
+        limit: Duration,
+        command: &str,
+        arguments: Value,
+    ) -> Result<Value, Broken> {
+        self.lines.within(limit);
+        let asked = self.number(command, arguments);
         self.lines.send_value(&asked).await?;
+        self.answer(command).await
+    }
+
+    /// Gives QEMU a descriptor under a name.
+    pub async fn hand(&mut self, name: &str, descriptor: BorrowedFd<'_>) -> Result<(), Broken> {
+        self.lines.within(ANSWER_MAX);
+        let asked = self.number("getfd", json!({ "fdname": name }));
+        self.lines.send_with(format!("{asked}\n").as_bytes(), descriptor).await?;
+        self.answer("getfd").await.map(|_| ())
+    }
+
+    fn number(&mut self, command: &str, arguments: Value) -> Value {
+        self.asked += 1;
+        json!({ "execute": command, "arguments": arguments, "id": self.asked })
+    }
+
+    async fn answer(&mut self, command: &str) -> Result<Value, Broken> {
+        const SKIPPED_MAX: usize = 1000;
+        let id = self.asked;
         for _ in 0..SKIPPED_MAX {
             let mut said = self.lines.value().await?;
             if said.get("id").and_then(Value::as_u64) != Some(id) {

@@ -11,9 +11,10 @@ use deckle_api::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::QEMU;
 use super::lines::Broken;
-use super::qmp::{ANSWER_MAX, Qmp};
-use crate::linux::disk::absent_ok;
+use super::qmp::{ANSWER_MAX, Qmp, RunState};
+use crate::linux::disk::{absent_ok, unclosed};
 use crate::linux::folder::{Folder, unless_absent};
 use crate::linux::process::{Process, host_boot};
 use crate::linux::vm::arguments::gpus;
@@ -91,11 +92,33 @@ impl Running {
         Self::find(folder)?.map_or_else(|| Self::search(folder), |found| Ok(Some(found)))
     }
 
+    /// The same, but for a QEMU whose guest has not begun: a crash cut its start short, and it is ended.
+    pub async fn find_begun(folder: &Folder) -> io::Result<Option<Self>> {
+        let Some(running) = Self::find_anyhow(folder)? else { return Ok(None) };
+        if running.has_begun(folder).await {
+            return Ok(Some(running));
+        }
+        running.end(folder).await?;
+        Ok(None)
+    }
+
+    /// Whether its guest has begun; one that does not say so is taken to have.
+    async fn has_begun(&self, folder: &Folder) -> bool {
+        let state = async { Qmp::open(&folder.qmp(), ANSWER_MAX).await?.run_state().await };
+        !matches!(state.await, Ok(RunState::Prelaunch))
+    }
+
     fn search(folder: &Folder) -> io::Result<Option<Self>> {
         let Some(uid) = folder.owner()? else { return Ok(None) };
-        let Some(process) = Process::all(Some(uid), &mark(folder))?.into_iter().next() else {
-            return Ok(None);
-        };
+        let mut found = None;
+        for process in Process::all(Some(uid), &mark(folder))? {
+            // The machine's user also runs `qemu-img` on its disk.
+            let line = process.command_line()?;
+            if line.split('\0').next().is_some_and(|program| program.ends_with(QEMU)) {
+                found = Some(process);
+            }
+        }
+        let Some(process) = found else { return Ok(None) };
         let note = RunFile::read(folder)?;
         let (boot, since) = note.map_or((0, Timestamp(0)), |note| (note.boot, note.since));
         let gpus = gpus(&process.command_line()?);
@@ -117,6 +140,7 @@ impl Running {
             // QEMU may be gone before its answer is.
             let _ = qmp.ask("quit", json!({})).await;
             if self.process.wait(OBEYS_MAX).await.is_ok() {
+                unclosed::close(folder, &writer(self.boot))?;
                 return clear(folder);
             }
         }
@@ -127,10 +151,15 @@ impl Running {
 
 /// Removes what only a live QEMU needs.
 pub fn clear(folder: &Folder) -> io::Result<()> {
-    for file in [folder.qmp(), folder.agent(), folder.run_file()] {
+    for file in [folder.qmp(), folder.agent(), folder.held(), folder.run_file()] {
         absent_ok(fs::remove_file(file))?;
     }
     Ok(())
+}
+
+/// How a machine's QEMU is named on its disk.
+pub fn writer(boot: u64) -> String {
+    format!("boot {boot}")
 }
 
 /// What stands in the command line of a machine's QEMU, and in no other's.

@@ -8,18 +8,19 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
 use super::arguments::{self, Descriptors};
 use super::lines::Broken;
 use super::qmp::Qmp;
-use super::running::{RunFile, Running, clear};
-use super::{Vms, console};
+use super::running::{RunFile, Running, clear, writer};
+use super::{Vms, console, desktop};
 use crate::error::{Error, Result};
 use crate::linux::acceleration;
 use crate::linux::command::{self, Failure};
-use crate::linux::disk::{absent_ok, header};
+use crate::linux::disk::{self, absent_ok, header, unclosed};
 use crate::linux::folder::Folder;
 use crate::linux::process::Process;
 use crate::linux::seed;
@@ -46,17 +47,19 @@ impl Vms {
         let folder = Folder::of(&self.paths, machine);
         let act = || format!("start QEMU for {machine}");
         let failed = |error: io::Error| Error::passing(act(), error);
-        if Running::find_anyhow(&folder).map_err(failed)?.is_some() {
+        if Running::find_begun(&folder).await.map_err(failed)?.is_some() {
             return Ok(());
         }
         let uid = folder.owner().map_err(failed)?;
         let uid = uid.ok_or_else(|| Error::lasting(act(), "its disk is missing"))?;
+        disk::require_restored(&folder, &act())?;
+        let desktop = self.door(spec, uid).map_err(|error| Trouble::from(error).told(act()))?;
         let child = self.launch(spec, &folder, uid, tap, gpus).map_err(|error| error.told(act()))?;
         let process = child.id().map(Process::of_pid).transpose().map_err(failed)?;
         let Some(process) = process.flatten() else {
             return Err(Error::passing(act(), last_words(&folder)));
         };
-        let started = self.settle(spec, &folder, process).await;
+        let started = self.settle(spec, &folder, process, desktop).await;
         // The child is ours to bury, whenever it ends: until then nobody waits for it.
         tokio::spawn(bury(child));
         if let Err(error) = started {
@@ -66,6 +69,15 @@ impl Vms {
             return Err(Error::passing(act(), words));
         }
         Ok(())
+    }
+
+    /// The socket for a machine's desktop, if it has one.
+    fn door(&self, spec: &BootSpec, uid: u32) -> io::Result<Option<OwnedFd>> {
+        match &spec.desktop {
+            None => Ok(None),
+            Some(desktop) if desktop.is_guarded() => self.doors.listen(uid).map(Some),
+            Some(_) => Err(io::Error::new(ErrorKind::InvalidInput, "its desktop's password is none")),
+        }
     }
 
     /// Everything up to the live process.
@@ -89,6 +101,7 @@ impl Vms {
             arguments::of_machine(spec, folder, header.size_bytes, &self.acceleration, descriptors);
         line.extend(arguments::of_gpus(gpus));
         RunFile { gpus: spec.gpus.clone(), ..RunFile::new(spec.boot)? }.write(folder)?;
+        unclosed::open(folder, &writer(spec.boot))?;
         let gid = acceleration::group(&self.acceleration, uid);
         command::run(QEMU)
             .args(line)
@@ -98,12 +111,13 @@ impl Vms {
             .map_err(|failure| Trouble::launch(failure, !gpus.is_empty()))
     }
 
-    /// Notes the process, bounds it, and waits until it answers.
+    /// Notes the process, bounds it, waits until it answers, and lets its guest begin.
     async fn settle(
         &self,
         spec: &BootSpec,
         folder: &Folder,
         process: Process,
+        desktop: Option<OwnedFd>,
     ) -> std::result::Result<(), Broken> {
         let note = RunFile::read(folder)?.map_or_else(|| RunFile::new(spec.boot), Ok)?;
         let gpus = spec.gpus.clone();
@@ -121,7 +135,7 @@ impl Vms {
                 ended = process.wait(left) => Err(ended.err().map_or(Broken::TooLate, Broken::Socket)),
             };
             match opened {
-                Ok(_) => return Ok(()),
+                Ok(qmp) => return begin(qmp, spec, desktop).await,
                 Err(error) if !process.lives()? || Instant::now() >= deadline => return Err(error),
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
@@ -135,6 +149,15 @@ fn start_max(spec: &BootSpec) -> Duration {
     const A_GIB_MAX: Duration = Duration::from_secs(1);
     let gib = u32::try_from(spec.ram_bytes >> 30).unwrap_or(u32::MAX);
     if spec.gpus.is_empty() { START_MAX } else { START_MAX + A_GIB_MAX.saturating_mul(gib) }
+}
+
+/// Hands the rest over to a QEMU that waits for it.
+async fn begin(mut qmp: Qmp, spec: &BootSpec, desktop: Option<OwnedFd>) -> std::result::Result<(), Broken> {
+    if let (Some(spec), Some(socket)) = (&spec.desktop, desktop) {
+        desktop::open(&mut qmp, spec, &socket).await?;
+        qmp.ask("cont", json!({})).await?;
+    }
+    Ok(())
 }
 
 /// A socket that QEMU listens on and root alone can call: made here, because the folder is not QEMU's.
@@ -204,7 +227,9 @@ impl Trouble {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::StorageFull => Self::Lasting(error.into()),
+            ErrorKind::StorageFull | ErrorKind::InvalidInput | ErrorKind::AddrNotAvailable => {
+                Self::Lasting(error.into())
+            }
             _ => Self::Passing(error.into()),
         }
     }

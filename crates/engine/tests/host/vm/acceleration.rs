@@ -27,7 +27,7 @@ async fn kvm_is_taken_only_where_a_kernel_runs_under_it() {
         return;
     }
     // Where it says KVM, a whole machine must come up so; under TCG other tests have one.
-    place.vms = Vms::new(place.paths.clone(), verdict);
+    place.vms = Vms::new(place.paths.clone(), &settings, verdict);
     place.disks.ensure_disk(&place.disk_spec(GIB)).await.unwrap();
     place.vms.power_on(&place.boot_spec(1, 256), tap()).await.unwrap();
     let answers = async || matches!(place.agent().await, AgentSeen::Answers { .. });

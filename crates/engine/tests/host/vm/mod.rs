@@ -1,8 +1,11 @@
 //! Templates, disks and machines, with real `qemu-img` and real QEMU.
 
 mod acceleration;
+mod desktop;
 mod disks;
 mod gpus;
+mod inside;
 mod place;
 mod power;
 pub mod small_guest;
+mod snapshots;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use deckle_api::ids::{MachineId, TemplateId};
@@ -24,6 +25,7 @@ pub struct Place {
     pub vms: Vms,
     pub machine: MachineId,
     pub template: TemplateId,
+    settings: Settings,
     _folder: tempfile::TempDir,
 }
 
@@ -39,16 +41,17 @@ impl Place {
         // What `tempfile` makes is closed to all; a state folder is not.
         Command::new("chmod").arg("0711").arg(folder.path()).status().unwrap();
         let paths = Paths::new(Tag::mint(1), state);
-        let settings = Settings { first_uid: 3_000_000, disk_floor_gib: 0, ..Settings::default() };
+        let settings = settings();
         let disks = Disks::new(paths.clone(), &settings);
-        let vms = Vms::new(paths.clone(), Acceleration::Tcg { because: "tests".into() });
+        let vms = Vms::new(paths.clone(), &settings, Acceleration::Tcg { because: "tests".into() });
         let (machine, template) = (MachineId::mint(1), TemplateId::mint(1));
-        Self { paths, disks, vms, machine, template, _folder: folder }
+        Self { paths, disks, vms, machine, template, settings, _folder: folder }
     }
 
     /// The same installation as a server sees it that has just been started.
     pub fn restarted(&mut self) {
-        self.vms = Vms::new(self.paths.clone(), Acceleration::Tcg { because: "tests".into() });
+        self.vms =
+            Vms::new(self.paths.clone(), &self.settings, Acceleration::Tcg { because: "tests".into() });
     }
 
     pub async fn take_in(&self, file: &Path) -> deckle_engine::Result<deckle_engine::seen::TemplateSeen> {
@@ -71,7 +74,16 @@ impl Place {
             names: Vec::new(),
         };
         let seed = SeedSpec { hostname: "box".into(), authorized_keys: Vec::new(), startup_script: None };
-        BootSpec { machine, boot, vcpus: 1, ram_bytes: ram_mib * MIB, gpus: Vec::new(), nic, seed }
+        BootSpec {
+            machine,
+            boot,
+            vcpus: 1,
+            ram_bytes: ram_mib * MIB,
+            gpus: Vec::new(),
+            nic,
+            seed,
+            desktop: None,
+        }
     }
 
     pub async fn power_on(&self, boot: u64) {
@@ -79,11 +91,11 @@ impl Place {
     }
 
     pub async fn power(&self) -> Power {
-        self.vms.look(&self.machine).await.unwrap().0
+        self.vms.look(&self.machine).await.unwrap().power
     }
 
     pub async fn agent(&self) -> AgentSeen {
-        self.vms.look(&self.machine).await.unwrap().1
+        self.vms.look(&self.machine).await.unwrap().agent
     }
 
     pub async fn console(&self) -> String {
@@ -102,6 +114,13 @@ impl Place {
         let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
         note["process"]["pid"].as_u64().unwrap() as u32
     }
+}
+
+/// Each place has ports of its own: all have the same users.
+fn settings() -> Settings {
+    static PLACES: AtomicU16 = AtomicU16::new(0);
+    let desktop_first_port = 21_000 + 10 * PLACES.fetch_add(1, Ordering::Relaxed);
+    Settings { first_uid: 3_000_000, disk_floor_gib: 0, desktop_first_port, ..Settings::default() }
 }
 
 impl Drop for Place {
