@@ -54,6 +54,8 @@ impl LeaseServer {
             "domain-needed".to_owned(),
             format!("addn-hosts={}", file("names")),
             "dhcp-authoritative".to_owned(),
+            // A guest tells that name itself: it could be a neighbour's.
+            "dhcp-ignore-clid".to_owned(),
             "no-ping".to_owned(),
             "quiet-dhcp".to_owned(),
             format!("dhcp-range={},static,{},{}", range.network(), range.netmask(), LEASE.as_secs()),
@@ -273,7 +275,7 @@ mod tests {
         );
         let wanted = "interface=br0\nexcept-interface=lo\nuser=root\n\
             pid-file=/no-such-state/networks/na/pid\nno-hosts\nno-resolv\nbogus-priv\ndomain-needed\n\
-            addn-hosts=/no-such-state/networks/na/names\ndhcp-authoritative\nno-ping\nquiet-dhcp\n\
+            addn-hosts=/no-such-state/networks/na/names\ndhcp-authoritative\ndhcp-ignore-clid\nno-ping\nquiet-dhcp\n\
             dhcp-range=10.64.8.0,static,255.255.255.0,3600\ndhcp-ignore=tag:!known\n\
             dhcp-hostsfile=/no-such-state/networks/na/cards\ndhcp-leasefile=/no-such-state/networks/na/leases\n\
             dhcp-option=option:router,10.64.8.1\ndhcp-option=option:dns-server,10.64.8.1\n\

@@ -2,7 +2,8 @@
 //!
 //! **Invariants**: a frame from a machine's port passes the bridge only with that machine's hardware and
 //! IPv4 address, in ARP too; all else is dropped, IPv6 included. What the kernel takes by the port itself, past
-//! the bridge, is dropped too. Plugging a machine in, or leading a public
+//! the bridge, is dropped too. A question to a lease server passes only about the card that the port has, not
+//! about a neighbour's. Plugging a machine in, or leading a public
 //! address to one, changes elements of sets and never a rule. A packet to the sender's own public address goes by
 //! way of the host: no frame leaves a bridge where it came in. An element's comment, or the port's name in
 //! it, says which machine it is for.
@@ -32,27 +33,49 @@ pub(super) fn tables(spec: &NetworkSpec) -> [Table; 2] {
     [guard(spec), routing(spec)]
 }
 
-/// What lets a machine's port send: its own address, and none yet when it asks for one.
-pub(super) fn passes(port: &str, mac: Mac, ip: Ipv4Addr) -> [Vec<String>; 2] {
-    [ip, Ipv4Addr::UNSPECIFIED].map(|ip| vec![port.to_owned(), mac.to_string(), ip.to_string()])
+/// The card that a question to a lease server is about (`chaddr`): 28 bytes into its text.
+const ASKED_ABOUT: &str = "@th,288,48";
+
+/// An element of a set, by which a machine's port may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pass {
+    set: &'static str,
+    words: Vec<String>,
+}
+
+/// What lets a machine's port send: its own address, and none yet when it asks for one; and the card that it may
+/// ask about, which the set has as a number.
+pub(super) fn passes(port: &str, mac: Mac, ip: Ipv4Addr) -> [Pass; 3] {
+    let pass = |set, words: &[String]| Pass { set, words: [&[port.to_owned()], words].concat() };
+    let [a, b, c, d, e, f] = mac.0;
+    let number = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    [
+        pass("plugged", &[mac.to_string(), ip.to_string()]),
+        pass("plugged", &[mac.to_string(), Ipv4Addr::UNSPECIFIED.to_string()]),
+        pass("asking", &[number.to_string()]),
+    ]
 }
 
 /// The batch that gives a port these passes and no others; empty when it has them.
-pub(super) fn plug(seen: &Ruleset, port: &str, passes: &[Vec<String>]) -> String {
-    let held: Vec<_> =
-        seen.elements("plugged").into_iter().filter(|element| element.words[0] == port).collect();
-    let stale = held.iter().map(|element| &element.words).filter(|words| !passes.contains(words));
-    let missing = passes.iter().filter(|words| !held.iter().any(|element| element.words == **words));
-    let change = |verb: &str, words: &Vec<String>| {
-        format!("{verb} element bridge {TABLE} plugged {{ \"{}\" . {} }}\n", words[0], words[1..].join(" . "))
+pub(super) fn plug(seen: &Ruleset, port: &str, passes: &[Pass]) -> String {
+    let held: Vec<_> = held(seen).into_iter().filter(|pass| pass.words[0] == port).collect();
+    let stale = held.iter().filter(|pass| !passes.contains(pass));
+    let missing = passes.iter().filter(|pass| !held.contains(pass));
+    let change = |verb: &str, Pass { set, words }: &Pass| {
+        format!("{verb} element bridge {TABLE} {set} {{ \"{}\" . {} }}\n", words[0], words[1..].join(" . "))
     };
-    stale.map(|words| change("delete", words)).chain(missing.map(|words| change("add", words))).collect()
+    stale.map(|pass| change("delete", pass)).chain(missing.map(|pass| change("add", pass))).collect()
 }
 
 /// Whether a port has its passes.
-pub(super) fn is_plugged(seen: &Ruleset, passes: &[Vec<String>]) -> bool {
-    let held = seen.elements("plugged");
-    passes.iter().all(|words| held.iter().any(|element| element.words == *words))
+pub(super) fn is_plugged(seen: &Ruleset, passes: &[Pass]) -> bool {
+    let held = held(seen);
+    passes.iter().all(|pass| held.contains(pass))
+}
+
+fn held(seen: &Ruleset) -> Vec<Pass> {
+    let of = |set| seen.elements(set).into_iter().map(move |element| Pass { set, words: element.words });
+    ["plugged", "asking"].into_iter().flat_map(of).collect()
 }
 
 /// A public address that leads to a machine.
@@ -108,11 +131,17 @@ fn take(seen: &Ruleset, which: impl Fn(&Element) -> bool) -> String {
 
 fn guard(spec: &NetworkSpec) -> Table {
     let sender = "iifname . ether saddr . ip saddr @plugged";
+    let about_itself = format!("iifname . {ASKED_ABOUT} @asking");
     let rules = vec![
         // A frame with a VLAN's tag would pass for what it carries.
         "ether type != { ip, arp } drop".to_owned(),
         "udp sport 67 drop".to_owned(),
-        format!("ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 {sender} accept"),
+        format!(
+            "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 {about_itself} {sender} accept"
+        ),
+        format!("ip saddr != 0.0.0.0 udp dport 67 {about_itself} {sender} accept"),
+        // One that is too short to tell whom it is about, too.
+        "udp dport 67 drop".to_owned(),
         format!("ip saddr != 0.0.0.0 {sender} accept"),
         "iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept"
             .to_owned(),
@@ -120,7 +149,10 @@ fn guard(spec: &NetworkSpec) -> Table {
     Table {
         family: "bridge",
         name: TABLE.to_owned(),
-        sets: vec![("set", "plugged", "ifname . ether_addr . ipv4_addr")],
+        sets: vec![
+            ("set", "plugged", "type ifname . ether_addr . ipv4_addr"),
+            ("set", "asking", "typeof iifname . @th,288,48"),
+        ],
         chains: vec![
             Chain { name: "prerouting", hook: "filter hook prerouting priority filter; policy drop", rules },
             firewall::straight(spec),
@@ -155,8 +187,8 @@ fn routing(spec: &NetworkSpec) -> Table {
             ],
         ),
     ];
-    let map = "ipv4_addr : ipv4_addr";
-    let own = ("set", "own", "ipv4_addr . ipv4_addr");
+    let map = "type ipv4_addr : ipv4_addr";
+    let own = ("set", "own", "type ipv4_addr . ipv4_addr");
     let sets = vec![("map", "public_in", map), ("map", "public_out", map), own];
     Table { family: "ip", name: TABLE.to_owned(), sets, chains }
 }
@@ -229,7 +261,9 @@ mod tests {
 prerouting (filter hook prerouting priority filter; policy drop)
   ether type != { ip, arp } drop
   udp sport 67 drop
-  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . ether saddr . ip saddr @plugged accept
+  ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 iifname . @th,288,48 @asking iifname . ether saddr . ip saddr @plugged accept
+  ip saddr != 0.0.0.0 udp dport 67 iifname . @th,288,48 @asking iifname . ether saddr . ip saddr @plugged accept
+  udp dport 67 drop
   ip saddr != 0.0.0.0 iifname . ether saddr . ip saddr @plugged accept
   iifname . ether saddr . arp saddr ip @plugged iifname . arp saddr ether . arp saddr ip @plugged accept
 forward (filter hook forward priority filter; policy accept)
@@ -274,9 +308,12 @@ postrouting (nat hook postrouting priority srcnat; policy accept)
         let passes = passes("psa", Mac([2, 0, 0, 0, 0, 1]), Ipv4Addr::new(10, 64, 8, 2));
         let held = r#"{"set": {"name": "plugged", "elem": [
             {"concat": ["psa", "02:00:00:00:00:01", "0.0.0.0"]}, {"concat": ["psa", "02:00:00:00:00:01", "10.64.8.9"]},
-            {"concat": ["psb", "02:00:00:00:00:02", "10.64.8.3"]}]}}"#;
+            {"concat": ["psb", "02:00:00:00:00:02", "10.64.8.3"]}]}},
+            {"set": {"name": "asking", "elem": [{"concat": ["psa", 2199023255554]}, {"concat": ["psb", 2199023255554]}]}}"#;
         let wanted = "delete element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.9 }\n\
-             add element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.2 }\n";
+             delete element bridge deckle asking { \"psa\" . 2199023255554 }\n\
+             add element bridge deckle plugged { \"psa\" . 02:00:00:00:00:01 . 10.64.8.2 }\n\
+             add element bridge deckle asking { \"psa\" . 2199023255553 }\n";
         assert_eq!(plug(&seen(held), "psa", &passes), wanted);
         assert!(!is_plugged(&seen(held), &passes));
         assert_eq!(plug(&seen(held), "psc", &[]), "");

@@ -21,7 +21,7 @@ pub(super) struct Table {
     /// `ip`, `inet` or `bridge`.
     pub family: &'static str,
     pub name: String,
-    /// Its sets and maps: kind, name, type.
+    /// Its sets and maps: kind, name, and what they hold, in the words of `nft`.
     pub sets: Vec<(&'static str, &'static str, &'static str)>,
     pub chains: Vec<Chain>,
 }
@@ -42,7 +42,7 @@ impl Table {
         let mark = self.mark();
         let mut lines = vec![format!("add table {family} {name}")];
         for (kind, set, of) in sets {
-            lines.push(format!("add {kind} {family} {name} {set} {{ type {of}; }}"));
+            lines.push(format!("add {kind} {family} {name} {set} {{ {of}; }}"));
         }
         for Chain { name: chain, hook, rules } in chains {
             lines.push(format!("add chain {family} {name} {chain} {{ type {hook}; }}"));
@@ -171,8 +171,12 @@ pub(super) fn set_of(ranges: &[Ipv4Net]) -> String {
     format!("{{ {} }}", ranges.iter().map(Ipv4Net::to_string).collect::<Vec<_>>().join(", "))
 }
 
+/// Words and numbers.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    match value {
+        Value::Number(number) => number.to_string(),
+        value => value.as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 /// A map's element is a pair of key and value; a key with a comment is wrapped; a joined key is a list.
@@ -198,7 +202,7 @@ mod tests {
         Table {
             family: "inet",
             name: "deckle_abc".to_owned(),
-            sets: vec![("set", "plugged", "ifname . ipv4_addr")],
+            sets: vec![("set", "plugged", "type ifname . ipv4_addr")],
             chains: vec![chain],
         }
     }

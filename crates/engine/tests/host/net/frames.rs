@@ -32,6 +32,20 @@ pub fn udp(
     ethernet(to_mac, from_mac, 0x0800, &[header, udp].concat())
 }
 
+/// What a guest says to a lease server: of RFC 2131's kinds the one of that number, about a card and an address.
+pub fn dhcp(kind: u8, card: Mac, ip: Ipv4Addr, server: Ipv4Addr, options: &[u8]) -> Vec<u8> {
+    let mut text = vec![0; 236];
+    text[..3].copy_from_slice(&[1, 1, 6]);
+    text[12..16].copy_from_slice(&ip.octets());
+    text[28..34].copy_from_slice(&card.0);
+    text.extend([99, 130, 83, 99, 53, 1, kind, 54, 4]);
+    text.extend(server.octets());
+    text.extend(options);
+    text.push(255);
+    text.resize(text.len().max(300), 0);
+    text
+}
+
 /// The same frame with a VLAN's tag.
 pub fn tagged(kind: u16, vlan: u16, frame: &[u8]) -> Vec<u8> {
     [&frame[..12], &kind.to_be_bytes(), &vlan.to_be_bytes(), &frame[12..]].concat()

@@ -18,6 +18,10 @@ fn hello(from: Mac, ip: Ipv4Addr, text: &[u8]) -> Vec<u8> {
 fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str, Vec<u8>)> {
     let dhcp_of = |ip| frames::udp((EVERYONE, BROADCAST), (own.mac, ip), (67, 68), b"wrong");
     let dhcp = dhcp_of(own.ip);
+    let asks = |kind, from, port| {
+        let text = frames::dhcp(kind, other.mac, other.ip, gateway, &[]);
+        frames::udp((EVERYONE, BROADCAST), (own.mac, from), (port, 67), &text)
+    };
     let drives = Ipv4Addr::from(u32::from(gateway) + 1);
     let honest = hello(own.mac, own.ip, b"wrong");
     let strange = Mac([0x52, 0x54, 0, 9, 9, 9]);
@@ -30,6 +34,16 @@ fn lies(own: &NicSpec, other: &NicSpec, gateway: Ipv4Addr) -> Vec<(&'static str,
         ("another's card", hello(other.mac, own.ip, b"wrong")),
         ("another's card and address", hello(other.mac, other.ip, b"wrong")),
         ("a lease server", dhcp),
+        ("a question for a lease about another", asks(1, Ipv4Addr::UNSPECIFIED, 68)),
+        ("a lease of another's given back", asks(7, own.ip, 68)),
+        ("a lease of another's given back, before the first address", asks(7, Ipv4Addr::UNSPECIFIED, 68)),
+        ("a lease of another's given back, from any port", asks(7, own.ip, 5000)),
+        ("a lease of another's declined", asks(4, own.ip, 68)),
+        ("a lease of another's declined, before the first address", asks(4, Ipv4Addr::UNSPECIFIED, 68)),
+        (
+            "a question that is too short",
+            frames::udp((EVERYONE, BROADCAST), (own.mac, own.ip), (68, 67), b"wrong"),
+        ),
         ("ARP for the gateway", frames::arp_answer(own.mac, own.mac, gateway)),
         ("ARP for another", frames::arp_answer(own.mac, own.mac, other.ip)),
         ("ARP with a strange card inside", frames::arp_answer(own.mac, strange, own.ip)),
@@ -70,6 +84,36 @@ async fn no_lie_crosses_the_bridge() {
         assert!(!heard.iter().any(|frame| holds(frame, b"wrong")), "{lie} arrived, changed");
         assert!(heard.iter().all(|frame| frame[12..14] != [0x86, 0xdd]), "IPv6 arrived");
     }
+}
+
+#[tokio::test]
+async fn nobody_gives_back_the_lease_of_another() {
+    const RELEASE: u8 = 7;
+    const DECLINE: u8 = 4;
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let liar = Guest::ready(&world, &spec, nic(&spec, "a", 3)).await;
+    let other = Guest::boot(&world, nic(&spec, "b", 4)).await;
+    let since = deckle_api::Timestamp::of_system_clock();
+    let leased = || world.net.leased(&other.nic.machine, &spec.network, since);
+    other.take_lease(world.paths.state()).expect("no lease");
+    // The name that a client gives itself, as it commonly is made.
+    let name = [&[61, 7, 1][..], &other.nic.mac.0].concat();
+    let (own, nobody) = (liar.nic.ip, Ipv4Addr::UNSPECIFIED);
+    let asked = [&[50, 4][..], &other.nic.ip.octets()].concat();
+    for (kind, options) in [(RELEASE, name.clone()), (DECLINE, [name, asked].concat())] {
+        for (card, from) in [(&other, own), (&other, nobody), (&liar, own), (&liar, nobody)] {
+            let text = frames::dhcp(kind, card.nic.mac, other.nic.ip, spec.gateway(), &options);
+            liar.send(&frames::udp((EVERYONE, BROADCAST), (liar.nic.mac, from), (68, 67), &text));
+        }
+    }
+    // What the lease server has read before it answers is done.
+    liar.take_lease(world.paths.state()).expect("no lease for the liar");
+    assert!(leased().await.unwrap().is_some());
+    let text = frames::dhcp(RELEASE, other.nic.mac, other.nic.ip, spec.gateway(), &[]);
+    other.send(&frames::udp((EVERYONE, BROADCAST), (other.nic.mac, other.nic.ip), (68, 67), &text));
+    liar.take_lease(world.paths.state()).expect("no lease for the liar");
+    assert!(leased().await.unwrap().is_none(), "its own it gives back");
 }
 
 /// The whole of a guest goes over to another's addresses, as its owner may have it do.
