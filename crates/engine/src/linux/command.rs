@@ -20,7 +20,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::Mode;
-use nix::unistd::{setgid, setgroups, setsid, setuid};
+use nix::unistd::{chdir, mkdir, setgid, setgroups, setsid, setuid};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -44,13 +44,16 @@ pub struct Run {
 }
 
 /// What a program is shut into, for good: a network namespace, a sight of the host's files in which `/etc`
-/// is another folder, and a plain user who has no capability and can get none.
+/// is another folder and a folder is alone where it lies, and a plain user who has no capability and can get
+/// none.
 #[derive(Debug, Clone)]
 pub struct Cell {
     /// The file of the network namespace.
     pub network: PathBuf,
     /// The folder that is seen as `/etc`.
     pub etc: PathBuf,
+    /// The folder whose neighbours are not seen.
+    pub alone: PathBuf,
     /// The user's number, and the group's.
     pub uid: u32,
 }
@@ -138,13 +141,14 @@ impl Run {
     /// Has it run shut in.
     pub fn shut_in(mut self, cell: &Cell) -> Self {
         let (network, etc, uid) = (c_path(&cell.network), c_path(&cell.etc), cell.uid);
+        let alone = [cell.alone.parent().unwrap_or(&cell.alone), &cell.alone].map(c_path);
         self.command.current_dir("/").env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             self.command.env("PATH", path);
         }
         // Why: namespaces are entered, and rights given up, by the child itself between fork and exec.
         // SAFETY: the closure only makes system calls; it takes no lock and allocates nothing.
-        unsafe { self.command.pre_exec(move || enter(&network, &etc, uid)) };
+        unsafe { self.command.pre_exec(move || enter(&network, &etc, &alone, uid)) };
         self
     }
 
@@ -243,7 +247,7 @@ fn part_from_parent(kept: &[RawFd], user: Option<(u32, u32)>, locked_memory: Opt
 }
 
 /// What is mounted and unmounted on the host later is so in the cell too; the other way round nothing is.
-fn enter(network: &CStr, etc: &CStr, uid: u32) -> io::Result<()> {
+fn enter(network: &CStr, etc: &CStr, alone: &[CString; 2], uid: u32) -> io::Result<()> {
     let none: Option<&CStr> = None;
     let namespace = open(network, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     setns(namespace, CloneFlags::CLONE_NEWNET)?;
@@ -255,8 +259,21 @@ fn enter(network: &CStr, etc: &CStr, uid: u32) -> io::Result<()> {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error.into()),
     }
+    leave_alone(alone)?;
     become_user(uid, uid)?;
     Ok(prctl::set_no_new_privs()?)
+}
+
+/// Covers what a folder lies in with an empty one, and has the folder in that, with all that is and will be
+/// mounted below it.
+fn leave_alone([around, folder]: &[CString; 2]) -> io::Result<()> {
+    let none: Option<&CStr> = None;
+    chdir(folder.as_c_str())?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(none, around.as_c_str(), Some(c"tmpfs"), flags, Some(c"size=64k,mode=0711"))?;
+    mkdir(folder.as_c_str(), Mode::S_IRWXU)?;
+    mount(Some(c"."), folder.as_c_str(), none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
+    Ok(chdir(c"/")?)
 }
 
 /// Capabilities go with root's user id.

@@ -17,6 +17,7 @@ mod loops;
 mod mounts;
 mod server;
 mod things;
+mod users;
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,7 +28,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deckle_api::ids::{PrivateNetworkId, SharedDriveId};
-use ipnet::Ipv4Net;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::sleep;
 
@@ -62,7 +62,7 @@ pub struct Drives {
     floor_bytes: u64,
     /// Held while something of a network's drives changes.
     networks: Mutex<HashMap<PrivateNetworkId, Arc<tokio::sync::Mutex<()>>>>,
-    /// Held while a loop device is chosen.
+    /// Held while a loop device or a user is chosen.
     choosing: tokio::sync::Mutex<()>,
 }
 
@@ -127,11 +127,7 @@ impl Drives {
         if !server.gate.is_there() {
             return Err(Error::passing(act(), format!("its network {} is not there yet", spec.network)));
         }
-        let uid = self.uid_in(spec.cidr);
-        if server.uid()?.is_some_and(|held| held != uid) {
-            self.take_down(&server).await?;
-        }
-        server.prepare(uid)?;
+        let uid = self.prepare(&server).await?;
         server.gate.open(drives_address(spec.cidr)).await?;
         self.mount(&server, &spec.drive, &image).await?;
         self.give(&server.mounted(&spec.drive), uid).await?;
@@ -316,11 +312,20 @@ impl Drives {
         run.limit(GIVE_MAX).done(act()).await.map(|_| ())
     }
 
-    /// The user that a network's server runs as: of the 65536 that are this installation's, the upper half has
-    /// one for each /21.
-    fn uid_in(&self, range: Ipv4Net) -> u32 {
-        const HALF: u32 = 32_768;
-        self.first_uid.saturating_add(HALF + (u32::from(range.network()) >> 11) % HALF)
+    /// Makes a network's folder, for a user that no other network has.
+    async fn prepare(&self, server: &Server) -> Result<u32> {
+        let act = || format!("choose a user for the drives of {}", server.network);
+        let _alone = self.choosing.lock().await;
+        let taken = users::of_others(&self.paths.run(), &server.network);
+        let taken = taken.map_err(|error| Error::passing(act(), error))?;
+        let held = server.uid()?;
+        let uid = users::choose(self.first_uid, &server.network, held, &taken);
+        let uid = uid.ok_or_else(|| Error::lasting(act(), "all are taken"))?;
+        if held.is_some_and(|held| held != uid) {
+            self.take_down(server).await?;
+        }
+        server.prepare(uid)?;
+        Ok(uid)
     }
 
     async fn alone(&self, network: &PrivateNetworkId) -> OwnedMutexGuard<()> {

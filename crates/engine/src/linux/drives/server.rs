@@ -1,7 +1,7 @@
 //! The server of a network's drives: one smbd in the network's namespace.
 //!
 //! It is a plain user without capabilities, in a cell whose `/etc` lists that user under each drive's own
-//! name. All its files lie in the network's folder in memory, and it is found again by them.
+//! name, and where no other network's folder is seen. All its files lie in the network's folder in memory, and it is found again by them.
 //!
 //! **Invariant**: a process counts as one of the server's only if it is an smbd whose command line names the
 //! network's own configuration, and is ended only then.
@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deckle_api::ids::{PrivateNetworkId, SharedDriveId};
 use tokio::time::{Instant, sleep};
 
-use super::{clients, conf, mounts};
+use super::{clients, conf, mounts, users};
 use crate::error::{Error, Result};
 use crate::linux::command::{self, Cell};
 use crate::linux::disk::absent_ok;
@@ -65,10 +65,10 @@ impl Server {
         self.prepare_at(uid).map_err(|error| self.failed("make the folders of", error))
     }
 
-    /// The user that it runs as; none where its folder is not there.
+    /// The user that it runs as, as its folder has it from the moment on that it is mounted.
     pub fn uid(&self) -> Result<Option<u32>> {
-        let own = unless_absent(fs::metadata(self.own()));
-        own.map(|own| own.map(|own| own.uid())).map_err(|error| self.failed("look at", error))
+        let seen = users::of(&self.folder);
+        seen.map_err(|error| self.failed("look at", error))
     }
 
     /// The shares that are kept, whether or not they are served.
@@ -346,7 +346,8 @@ impl Server {
     }
 
     fn cell(&self, uid: u32) -> Cell {
-        Cell { network: self.gate.file(), etc: self.folder.join("etc"), uid }
+        let folder = self.folder.clone();
+        Cell { network: self.gate.file(), etc: folder.join("etc"), alone: folder, uid }
     }
 
     fn write_users(&self, further: Option<&str>, uid: u32) -> Result<()> {

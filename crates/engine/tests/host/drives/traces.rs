@@ -3,11 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::world::{DriveWorld, does, share_spec};
+use deckle_engine::specs::ShareSpec;
+
+use super::world::{DriveWorld, does, said, share_spec};
 
 const PASSWORD: &str = "unmistakable-0123456789";
 
@@ -36,6 +39,48 @@ async fn a_server_is_a_plain_user_without_rights_in_its_own_network() {
         let inside = fs::metadata(format!("/proc/{}/ns/net", process.pid)).unwrap().ino();
         assert_eq!(inside, namespace);
     }
+}
+
+/// Two teams may have networks of the same range.
+#[tokio::test]
+async fn no_two_networks_have_the_same_user_or_see_each_other_s_folders() {
+    let world = DriveWorld::new().await;
+    let (a, b) = (world.network("a", "10.64.8.0/24").await, world.network("b", "10.64.8.0/24").await);
+    let (one, two) = (world.share(&a, "one").await, world.share(&b, "two").await);
+    let three = world.share(&b, "three").await;
+    let user = |share: &ShareSpec| {
+        let server = &world.servers(&share.network)[0];
+        let user = fs::metadata(format!("/proc/{}", server.pid)).unwrap().uid();
+        assert_eq!(fs::metadata(world.mounted(share)).unwrap().uid(), user);
+        user
+    };
+    let (of_a, of_b) = (user(&one), user(&two));
+    assert_ne!(of_a, of_b);
+    let run = world.world.paths.run();
+    let seen = |share: &ShareSpec, folder: &Path| {
+        let server = world.servers(&share.network)[0].pid.to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &server, "-m", "ls"]).arg(folder);
+        said(command)
+    };
+    assert_eq!((seen(&one, &run).as_str(), seen(&two, &run).as_str()), ("na\n", "nb\n"));
+    assert_eq!(seen(&two, &run.join("nb/drives")), "sdthree\nsdtwo\n");
+
+    let guest = world.guest(&b, 9).await;
+    does(&guest, &two, "mkdir kept");
+    let folder = world.world.paths.served(&two.network);
+    // One of another start of the host, which another network has now.
+    std::os::unix::fs::chown(&folder, None, Some(of_a)).unwrap();
+    for share in [&two, &three, &one] {
+        world.drives.ensure_share(share).await.unwrap();
+    }
+    assert_eq!((user(&one), user(&two), user(&three)), (of_a, of_b, of_b));
+    let kept = world.mounted(&two).join("kept");
+    std::os::unix::fs::lchown(&kept, Some(of_a), Some(of_a)).unwrap();
+    std::os::unix::fs::lchown(world.mounted(&two), Some(of_a), Some(of_a)).unwrap();
+    world.drives.ensure_share(&two).await.unwrap();
+    assert_eq!((user(&two), fs::metadata(kept).unwrap().uid()), (of_b, of_b));
+    assert!(does(&guest, &two, "ls").contains("kept"));
 }
 
 #[tokio::test]
