@@ -130,9 +130,13 @@ fn socket_names(paths: &Paths) -> Check {
 
 fn bounds() -> Check {
     if Cgroups::new("deckle").usable() {
-        return Check::good("cgroups", "Each machine's processor time and memory are bounded.");
+        return Check::good(
+            "cgroups",
+            "Each machine's processor time and memory, and the memory of each network's drives, are bounded.",
+        );
     }
-    let found = "cgroup v2 offers no processor and memory bounds: a QEMU that goes wild is not held back.";
+    let found =
+        "cgroup v2 offers no processor and memory bounds: a QEMU or smbd that goes wild is not held back.";
     Check::new("cgroups", Verdict::Weak, found, "boot with `systemd.unified_cgroup_hierarchy=1`")
 }
 

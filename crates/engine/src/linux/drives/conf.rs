@@ -9,8 +9,9 @@ use deckle_api::ids::SharedDriveId;
 use crate::error::{Error, Result};
 use crate::specs::ShareSpec;
 
-/// How many processes a server has at most: one for each client, and three of its own.
-const PROCESSES_MAX: u32 = 512;
+/// How many processes a server has at most: one for each client, and three of its own. A network has 252
+/// machines at most, and who comes in by more connections than there is room for is refused.
+pub const PROCESSES_MAX: u32 = 256;
 /// What it keeps of its log, twice.
 const LOG_KIB: u32 = 256;
 /// The parameter by which a share says which password it has. The server itself does not know it.

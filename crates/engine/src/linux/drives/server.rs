@@ -25,10 +25,14 @@ use crate::linux::folder::unless_absent;
 use crate::linux::net::{Gate, PORT};
 use crate::linux::paths::Paths;
 use crate::linux::process::Process;
+use crate::linux::vm::Cgroups;
 use crate::specs::{HostNetwork, ShareSpec};
 
 /// How long it may take from its start until it listens.
 const STARTED_MAX: Duration = Duration::from_secs(15);
+/// What all its processes may take of the host's memory, the files in it that they keep included: some 7 MiB for
+/// each.
+const MEMORY_BYTES: u64 = 2 << 30;
 /// How long one of its processes may take to be gone.
 const ENDED_MAX: Duration = Duration::from_secs(5);
 
@@ -42,6 +46,7 @@ pub struct Server {
     /// Where it is reached.
     pub gate: Gate,
     name: String,
+    cgroups: Cgroups,
 }
 
 impl Server {
@@ -52,6 +57,7 @@ impl Server {
             folder: paths.served(network),
             gate: Gate::of(paths, network),
             name: paths.namespace(&HostNetwork::Private(network.clone())),
+            cgroups: Cgroups::of(paths),
         }
     }
 
@@ -200,6 +206,7 @@ impl Server {
     /// Ends it, and removes all its files. Nothing is mounted in them.
     pub async fn remove(&self) -> Result<()> {
         self.end().await?;
+        self.cgroups.release_server(&self.network);
         if self.gate.is_there() {
             self.gate.resume().await?;
             self.gate.close().await?;
@@ -276,6 +283,7 @@ impl Server {
         tokio::spawn(async move { child.wait().await });
         let process = pid.map(Process::of_pid).transpose().map_err(failed)?.flatten();
         let Some(process) = process else { return Err(Error::passing(act(), self.last_words())) };
+        self.bound(process);
         let begun = Instant::now();
         while begun.elapsed() < STARTED_MAX && process.lives().map_err(failed)? {
             if self.running()? == Some(process) && listens_at(process.pid).is_some() {
@@ -286,6 +294,17 @@ impl Server {
         let words = self.last_words();
         self.end().await?;
         Err(Error::passing(act(), words))
+    }
+
+    /// What it starts later is bound with it.
+    fn bound(&self, process: Process) {
+        // Samba's own bound counts clients; this one is for what gets out of hand.
+        let processes = 2 * conf::PROCESSES_MAX;
+        if self.cgroups.usable()
+            && let Err(error) = self.cgroups.bound_server(&self.network, process.pid, MEMORY_BYTES, processes)
+        {
+            tracing::warn!(network.id = %self.network, %error, "no cgroup bounds for the server of drives");
+        }
     }
 
     /// The process that has written down that it is the first, whether or not it can be reached.

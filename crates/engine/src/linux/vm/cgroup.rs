@@ -1,4 +1,5 @@
-//! Bounds on what a machine's QEMU takes of the host, where cgroup v2 can set them.
+//! Bounds on what a machine's QEMU, or the server of a network's drives, takes of the host, where cgroup v2 can
+//! set them.
 //!
 //! They are a second fence, not the first: a host without them runs machines all the same.
 
@@ -6,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use deckle_api::ids::MachineId;
+use deckle_api::ids::{MachineId, PrivateNetworkId};
 
 use crate::linux::paths::Paths;
 
@@ -58,6 +59,29 @@ impl Cgroups {
         fs::write(group.join("cgroup.procs"), pid.to_string())
     }
 
+    /// Puts the server of a network's drives under its bounds, and all that it will start.
+    pub fn bound_server(
+        &self,
+        network: &PrivateNetworkId,
+        pid: u32,
+        memory_bytes: u64,
+        processes: u32,
+    ) -> io::Result<()> {
+        let group = self.ours.join(network.as_str());
+        fs::create_dir_all(&group)?;
+        for above in [&self.hierarchy, &self.ours] {
+            fs::write(above.join("cgroup.subtree_control"), "+memory +pids")?;
+        }
+        fs::write(group.join("memory.max"), memory_bytes.to_string())?;
+        fs::write(group.join("pids.max"), processes.to_string())?;
+        fs::write(group.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Removes what the server of a network's drives has left.
+    pub fn release_server(&self, network: &PrivateNetworkId) {
+        let _ = fs::remove_dir(self.ours.join(network.as_str()));
+    }
+
     /// Removes the installation's part, which no machine is in any more.
     pub fn remove(&self) -> io::Result<()> {
         match fs::remove_dir(&self.ours) {
@@ -92,6 +116,11 @@ mod tests {
         assert_eq!(said("memory.max"), "1610612736");
         assert_eq!(said("cpu.max"), "300000 100000");
         assert_eq!(said("cgroup.procs"), "42");
+        let network = PrivateNetworkId::mint(1);
+        cgroups.bound_server(&network, 43, 1 << 30, 7).unwrap();
+        let group = root.path().join("deckle-abc").join(network.as_str());
+        let said = |name: &str| fs::read_to_string(group.join(name)).unwrap();
+        assert_eq!([said("memory.max"), said("pids.max"), said("cgroup.procs")], ["1073741824", "7", "43"]);
         assert!(cgroups.remove().is_err(), "a machine is in it");
         fs::remove_dir_all(root.path().join("deckle-abc")).unwrap();
         cgroups.remove().unwrap();
