@@ -8,12 +8,14 @@
 //! **Invariants**: a machine that no rule of a direction is for is in no set here. Rules are written in an
 //! order of their own, so that the same rules are the same text.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use deckle_api::firewall_rules::{FirewallDirection, FirewallProtocol};
 use ipnet::Ipv4Net;
 
+use super::files;
 use super::network_rules::BRIDGE;
 use super::place::Place;
 use super::rules::{Chain, set_of};
@@ -35,6 +37,12 @@ const OF_THE_HOST: &[(&str, &str)] = &[
 ];
 /// What brings the setting, where it is not a part of the kernel.
 pub(super) const MODULE: &str = "br_netfilter";
+/// Is there while the module is loaded only because an installation has done so. A reboot forgets both.
+const LOADED_FOR: &str = "/run/deckle-br-netfilter";
+/// What stands there until the host's bridges are as before.
+const LOADING: &str = "br_netfilter is being loaded\n";
+/// What stands there from then on: who wants other values has them.
+const LOADED: &str = "br_netfilter was not loaded\n";
 /// How to have it from the host's start on.
 pub(super) const CURE: &str = "modprobe br_netfilter; echo br_netfilter > /etc/modules-load.d/deckle.conf";
 
@@ -83,19 +91,52 @@ pub(super) async fn is_heeded(place: &Place, spec: &NetworkSpec) -> Result<bool>
 }
 
 /// Has the kernel filter bridged frames, which may need a module. The host's own bridges, and networks without
-/// rules, go on as before.
+/// rules, go on as before, also where this ended halfway.
 pub(super) async fn ensure_heard(place: &Place, spec: &NetworkSpec) -> Result<()> {
+    settle_host().await?;
     if spec.firewall.is_empty() || place.setting(BRIDGED).await?.is_some() {
         return Ok(());
     }
+    files::ensure(Path::new(LOADED_FOR), LOADING)?;
     let loaded = run("modprobe").arg(MODULE).output().await;
     if place.setting(BRIDGED).await?.is_some() {
         tracing::info!("the host can filter bridged frames from now on ({MODULE})");
-        return Place::Host.set(OF_THE_HOST).await;
+        return settle_host().await;
     }
+    files::remove(Path::new(LOADED_FOR))?;
     let why = loaded.err().map_or_else(String::new, |failure| format!(" ({failure})"));
     let cure = format!("this kernel does not filter bridged frames{why}: {CURE}");
     Err(Error::lasting(format!("filter what the machines of {} send each other", spec.network), cure))
+}
+
+/// Gives the host's own bridges back what they had before the module was loaded: no filter.
+async fn settle_host() -> Result<()> {
+    let mark = Path::new(LOADED_FOR);
+    if fs::read_to_string(mark).is_ok_and(|text| text == LOADING) && is_at_hand() {
+        Place::Host.set(OF_THE_HOST).await?;
+        files::ensure(mark, LOADED)?;
+    }
+    Ok(())
+}
+
+/// Takes the module back that an installation has loaded, unless another program of the host has a use for it
+/// by now. Where it cannot go, the host's bridges are unfiltered all the same.
+pub(super) async fn unload() -> Result<()> {
+    let mark = Path::new(LOADED_FOR);
+    if !fs::exists(mark).unwrap_or(false) {
+        return Ok(());
+    }
+    settle_host().await?;
+    let mut wanted = false;
+    for (setting, off) in OF_THE_HOST {
+        wanted |= Place::Host.setting(setting).await?.is_some_and(|value| value != *off);
+    }
+    if wanted {
+        tracing::info!("{MODULE} stays: another program filters the host's bridges");
+    } else if let Err(error) = run("modprobe").args(["-r", MODULE]).output().await {
+        tracing::info!(%error, "{MODULE} stays");
+    }
+    files::remove(mark).map(|_| ())
 }
 
 /// Whether the host can filter bridged frames now.

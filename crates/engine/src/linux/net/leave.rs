@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::place::Place;
 use super::rules::Ruleset;
-use super::{Net, checks, files, ip, rules, uplink};
+use super::{Net, checks, files, firewall, ip, rules, uplink};
 use crate::error::Result;
 
 /// Is there while packets are forwarded only because an installation has switched that on.
@@ -39,6 +39,7 @@ pub(super) async fn leave(net: &Net) -> Result<()> {
         Place::Host.set(&[("ipv4/ip_forward", "0")]).await?;
         files::remove(Path::new(SWITCHED_ON))?;
     }
+    firewall::unload().await?;
     uplink::remove_lock()
 }
 

@@ -159,3 +159,76 @@ fn a_host_that_forwarded_before_goes_on() {
         assert_eq!(forwards(), "1");
     });
 }
+
+const BRIDGES: &str = "/proc/sys/net/bridge";
+const MARK: &str = "/run/deckle-br-netfilter";
+
+/// What filters the host's own bridges: of packets, of IPv6's, of ARP.
+fn filters() -> [String; 3] {
+    ["iptables", "ip6tables", "arptables"].map(|of| {
+        let seen = fs::read_to_string(format!("{BRIDGES}/bridge-nf-call-{of}"));
+        seen.map_or_else(|_| "none".to_owned(), |text| text.trim().to_owned())
+    })
+}
+
+fn set_filters(value: &str) {
+    for of in ["iptables", "ip6tables", "arptables"] {
+        fs::write(format!("{BRIDGES}/bridge-nf-call-{of}"), value).unwrap();
+    }
+}
+
+/// A kernel that has the filter of bridges as a module. All namespaces have the same settings.
+fn modular_kernel() {
+    const MODPROBE: &str = "#!/bin/sh\n\
+        if [ \"$1\" = -r ]; then exec rm /proc/sys/net/bridge/bridge-nf-call-iptables \\\n\
+        /proc/sys/net/bridge/bridge-nf-call-ip6tables /proc/sys/net/bridge/bridge-nf-call-arptables; fi\n\
+        [ -e /run/deckle-br-netfilter ] || exit 1\n\
+        for of in iptables ip6tables arptables; do echo 1 > /proc/sys/net/bridge/bridge-nf-call-$of; done\n";
+    done("mount", &["-t", "tmpfs", "tmpfs", "/proc/sys/net"]);
+    fs::create_dir_all(BRIDGES).unwrap();
+    fs::create_dir_all("/proc/sys/net/ipv4").unwrap();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    done("mount", &["-t", "tmpfs", "tmpfs", "/usr/local/sbin"]);
+    fs::write("/usr/local/sbin/modprobe", MODPROBE).unwrap();
+    fs::set_permissions("/usr/local/sbin/modprobe", Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_module_that_was_loaded_for_rules_goes_with_the_last() {
+    on_a_bare_host(|| async {
+        lan();
+        modular_kernel();
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder, 100);
+        for (wanted, left) in [("0", "none"), ("1", "1")] {
+            install(&settings).await;
+            assert_eq!(filters()[1..], ["0", "0"], "the host's own bridges go on as before");
+            assert!(Path::new(MARK).exists());
+            set_filters(wanted);
+            Linux::uninstall(settings.clone()).await.unwrap();
+            assert_eq!(filters(), [left; 3], "where another wants {wanted}");
+            assert!(!Path::new(MARK).exists());
+        }
+        done("umount", &["/proc/sys/net"]);
+        done("umount", &["/usr/local/sbin"]);
+    });
+}
+
+#[test]
+fn a_kill_after_the_module_was_loaded_leaves_no_bridge_filtered() {
+    on_a_bare_host(|| async {
+        lan();
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder, 100);
+        fs::write(MARK, "br_netfilter is being loaded\n").unwrap();
+        set_filters("1");
+        install(&settings).await;
+        assert_eq!(filters(), ["0"; 3]);
+        set_filters("1");
+        install(&settings).await;
+        assert_eq!(filters(), ["1"; 3], "who sets it later has it");
+        Linux::uninstall(settings).await.unwrap();
+        assert!(!Path::new(MARK).exists());
+        set_filters("0");
+    });
+}
