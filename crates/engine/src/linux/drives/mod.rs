@@ -347,9 +347,11 @@ async fn part_device(device: Loop) -> Result<()> {
     device.detach().await
 }
 
+/// Whether a drive is mounted to be used. One that has found an error in itself is not: it is checked, and
+/// mounted anew.
 fn is_mounted(device: Loop, at: &Path) -> Result<bool> {
     let mount = looked(mounts::at(at))?;
-    Ok(mount.is_some_and(|mount| Path::new(&mount.source) == device.node()))
+    Ok(mount.is_some_and(|mount| Path::new(&mount.source) == device.node() && !mount.read_only))
 }
 
 fn looked<T>(seen: io::Result<T>) -> Result<T> {

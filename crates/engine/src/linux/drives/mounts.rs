@@ -1,7 +1,7 @@
 //! What is mounted where, and the two kinds of mounts that drives need.
 //!
-//! A network's folder is a file system in memory: what its server keeps, passwords' hashes among it, is never
-//! at rest on a disk, and is bounded. It is shared, so that a drive that is mounted in it later, or taken from
+//! A network's folder is a file system in memory: what its server keeps, passwords' hashes among it, is bounded
+//! and in no file of a disk. A kernel before 6.4 may still swap it out. It is shared, so that a drive that is mounted in it later, or taken from
 //! it, is so for the server too, which has a sight of the host's files of its own.
 
 use std::fs::{self, DirBuilder};
@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::linux::disk::absent_ok;
@@ -20,6 +21,8 @@ pub struct Mount {
     pub at: PathBuf,
     /// Of what: a device's node, or the name that a file system in memory was given.
     pub source: String,
+    /// Whether it takes no changes, as ext4 does not once it has found an error in itself.
+    pub read_only: bool,
 }
 
 /// All that is mounted at `path` or below it, the innermost last.
@@ -45,7 +48,12 @@ pub fn ensure_memory(folder: &Path, name: &str, gid: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
     if at(folder)?.is_none() {
         let options = format!("{SIZE},uid=0,gid={gid}");
-        mount(Some(name), folder, Some("tmpfs"), shut(), Some(options.as_str()))?;
+        let mounted = |options: &str| mount(Some(name), folder, Some("tmpfs"), shut(), Some(options));
+        match mounted(&format!("{options},noswap")) {
+            // The kernel does not know the word.
+            Err(Errno::EINVAL) => mounted(&options)?,
+            done => done?,
+        }
     }
     let none: Option<&str> = None;
     Ok(mount(none, folder, none, MsFlags::MS_SHARED, none)?)
@@ -82,12 +90,14 @@ fn shut() -> MsFlags {
     MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC
 }
 
-/// A line of `mountinfo`: after a dash come the kind and the source.
+/// A line of `mountinfo`: after a dash come the kind, the source and the file system's own options.
 fn parse(line: &str) -> Option<Mount> {
     const AT: usize = 4;
     let (before, after) = line.split_once(" - ")?;
     let at = PathBuf::from(before.split(' ').nth(AT)?);
-    Some(Mount { at, source: after.split(' ').nth(1)?.to_owned() })
+    let mut words = after.split(' ').skip(1);
+    let (source, options) = (words.next()?.to_owned(), words.next()?);
+    Some(Mount { at, source, read_only: options.split(',').any(|option| option == "ro") })
 }
 
 #[cfg(test)]
@@ -98,7 +108,10 @@ mod tests {
     fn a_mount_is_read_with_its_source() {
         let line = "36 35 7:3 / /run/deckle-abc/n1/drives/sd1 rw,nosuid shared:4 - ext4 /dev/loop3 rw";
         let at = PathBuf::from("/run/deckle-abc/n1/drives/sd1");
-        assert_eq!(parse(line), Some(Mount { at, source: "/dev/loop3".to_owned() }));
+        let mount = |read_only| Mount { at: at.clone(), source: "/dev/loop3".to_owned(), read_only };
+        assert_eq!(parse(line), Some(mount(false)));
+        let faulty = line.replace("loop3 rw", "loop3 ro,errors=remount-ro");
+        assert_eq!(parse(&faulty), Some(mount(true)));
         assert_eq!(parse("nonsense"), None);
     }
 }

@@ -120,6 +120,16 @@ async fn a_lost_mount_is_mounted_again() {
     .await;
 }
 
+/// As the kernel does it where it finds an error in the file system.
+#[tokio::test]
+async fn a_drive_that_takes_no_changes_any_more_is_mounted_anew() {
+    break_and_mend(async |world, share| {
+        let at = world.mounted(share).display().to_string();
+        done("mount", &["-o", "remount,ro", &at]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_lost_address_comes_back() {
     break_and_mend(async |world, share| {
