@@ -123,7 +123,8 @@ impl Image {
         let removed = apart(move || {
             // Whatever comes in between, half an image is none.
             absent_ok(fs::remove_file(folder.join("image.ext4")))?;
-            absent_ok(fs::remove_dir_all(folder))
+            absent_ok(fs::remove_dir_all(&folder))?;
+            folder.parent().filter(|drives| drives.exists()).map_or(Ok(()), sync_folder)
         });
         removed.await.map_err(|error| Error::passing(format!("remove the image of {}", self.drive), error))
     }

@@ -19,7 +19,7 @@ mod server;
 mod things;
 mod users;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -34,7 +34,7 @@ use tokio::time::sleep;
 use super::Settings;
 use super::command;
 use super::disk::GIB;
-use super::folder::apart;
+use super::folder::{apart, unless_absent};
 use super::losses::Losses;
 use super::paths::Paths;
 use crate::error::{Error, Result};
@@ -109,6 +109,10 @@ impl Drives {
 
     /// Removes a drive's image.
     pub async fn remove(&self, id: &SharedDriveId) -> Result<()> {
+        let mut alone = Vec::new();
+        for network in self.networks_with(id)? {
+            alone.push(self.alone(&network).await);
+        }
         let image = Image::of(&self.paths, id);
         self.part(&image).await?;
         image.remove().await
@@ -290,6 +294,13 @@ impl Drives {
             }
         }
         server.remove().await
+    }
+
+    /// The networks in which a drive has a place.
+    fn networks_with(&self, id: &SharedDriveId) -> Result<BTreeSet<PrivateNetworkId>> {
+        let entries = looked(unless_absent(fs::read_dir(self.paths.run())))?.into_iter().flatten().flatten();
+        let networks = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Ok(networks.filter(|network| Server::of(&self.paths, network).mounted(id).exists()).collect())
     }
 
     /// Takes an image's device from it, and unmounts that wherever it is mounted.
