@@ -50,6 +50,42 @@ async fn each_noun_has_its_limit_and_its_error() {
 }
 
 #[tokio::test]
+async fn drives_are_limited_by_number_and_by_size_as_they_are_made_and_grow() {
+    let world = World::new().await;
+    let network = world.ok("POST /v1/private-networks", json!({"name": "lab", "region": "ny2"})).await;
+    let line = "POST /v1/shared-drives";
+    let drive =
+        |size: u64| json!({"name": "files", "size": size, "region": "ny2", "networkId": network["id"]});
+    assert_eq!(
+        limit(&world, json!({"shared-drives": 2})).await,
+        json!([{"noun": "shared-drives", "most": 2, "inUse": 0}])
+    );
+    let first = world.ok(line, drive(1)).await;
+    let second = world.ok(line, drive(1)).await;
+    let full = "shared-drives: limit 2, in use 2; delete one, or ask the operator for more";
+    assert_eq!(told(&world.call(line, drive(1)).await), full);
+    world.ok(&format!("DELETE /v1/shared-drives/{}", second["id"].as_str().unwrap()), Value::Null).await;
+    world.ok(line, drive(2)).await;
+    assert_eq!(told(&world.call(line, drive(1)).await), full);
+
+    let gb = json!({"shared-drives": null, "shared-drives-gb": 10});
+    assert_eq!(limit(&world, gb).await, json!([{"noun": "shared-drives-gb", "most": 10, "inUse": 3}]));
+    let before = world.dump().await;
+    let left = "delete one, or ask the operator for more";
+    let told_of = |asked: &str| format!("shared-drives-gb: limit 10, {asked}; {left}");
+    assert_eq!(told(&world.call(line, drive(8)).await), told_of("in use 3, 8 more asked for"));
+    let resize = format!("POST /v1/shared-drives/{}/resize", first["id"].as_str().unwrap());
+    let reply = world.call(&resize, json!({"size": 9})).await;
+    assert_eq!(told(&reply), told_of("in use 3, 8 more asked for"));
+    assert_eq!(world.dump().await, before);
+    world.ok(&resize, json!({"size": 4})).await;
+    world.ok(line, drive(4)).await;
+    assert_eq!(told(&world.call(line, drive(1)).await), told_of("in use 10"));
+    assert_eq!(told(&world.call(&resize, json!({"size": 5})).await), told_of("in use 10"));
+    world.ok(&resize, json!({"size": 4})).await;
+}
+
+#[tokio::test]
 async fn gpus_are_counted_by_model_and_machines_count_while_they_exist() {
     let world = World::new().await;
     let of = |kind: &str| machine(json!({"machineType": kind, "startOnCreate": false}));
@@ -86,14 +122,20 @@ async fn an_address_of_a_machine_counts_as_any_other() {
 
 #[tokio::test]
 async fn of_two_requests_at_the_limit_exactly_one_wins() {
-    for (noun, body) in [
-        ("machines", machine(json!({"startOnCreate": false}))),
-        ("private-networks", json!({"name": "lab", "region": "ny2"})),
-        ("public-ips", json!({"region": "ny2"})),
+    for (noun, path, mut body) in [
+        ("machines", "machines", machine(json!({"startOnCreate": false}))),
+        ("private-networks", "private-networks", json!({"name": "lab", "region": "ny2"})),
+        ("public-ips", "public-ips", json!({"region": "ny2"})),
+        ("shared-drives", "shared-drives", json!({"name": "files", "region": "ny2", "size": 1})),
+        ("shared-drives-gb", "shared-drives", json!({"name": "files", "region": "ny2", "size": 1})),
     ] {
         let world = World::new().await;
+        if path == "shared-drives" {
+            let network = json!({"name": "lab", "region": "ny2"});
+            body["networkId"] = world.ok("POST /v1/private-networks", network).await["id"].clone();
+        }
         limit(&world, json!({noun: 1})).await;
-        let line = format!("POST /v1/{noun}");
+        let line = format!("POST /v1/{path}");
         let (one, other, third) = tokio::join!(
             world.call(&line, body.clone()),
             world.call(&line, body.clone()),
