@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
 use crate::reconciler::Next;
 use crate::store::Text;
-use crate::{firewall_rules, os_templates, private_networks};
+use crate::{firewall_rules, os_templates, private_networks, public_ips};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
 pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
@@ -146,12 +146,20 @@ impl Visit<'_> {
             changed = true;
         }
         let begins = self.event.as_ref().filter(|event| event.dt_started.is_none());
-        if !changed && begins.is_none() {
+        let left = match row.settled {
+            true => Vec::new(),
+            false => public_ips::service::gone_from(self.app.store.read(), &row.id.0, seen.public_ip).await?,
+        };
+        if !changed && begins.is_none() && left.is_empty() {
             return Ok(());
         }
         let tx = self.app.store.begin().await?;
         if let Some(event) = begins {
             machine_events::service::begin(&tx, event, self.now).await?;
+        }
+        // An order to the machine takes an address from it: what was seen before that says nothing.
+        if !left.is_empty() && store::still_wanted(&*tx, row).await? {
+            public_ips::service::has_left(&tx, &row.id.0, &left).await?;
         }
         if changed
             && store::change(&*tx, row, changes).await?

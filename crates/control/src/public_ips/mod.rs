@@ -14,6 +14,9 @@
 //!
 //! A row says who holds an address, and a machine's row which one it holds: both change in one transaction.
 //! The machine's visits lead the address to it, and take it away where it leads and is not held.
+//!
+//! **Invariant**: an address that a host may still lead to a machine that it was taken from is given to nobody
+//! else. Who takes it writes that down, and the visit that sees it gone strikes it out.
 
 pub mod http;
 mod pools;

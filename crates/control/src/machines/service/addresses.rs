@@ -85,7 +85,7 @@ pub(super) async fn change_public_ip_type(
     if machine.public_ip_type.0 == kind {
         return Ok(machine);
     }
-    public_ips::service::let_go(tx, &machine.id.0).await?;
+    public_ips::service::take_from(tx, &machine.id.0).await?;
     let claimed = match kind {
         PublicIpType::Static => {
             let claimed =

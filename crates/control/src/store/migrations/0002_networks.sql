@@ -27,6 +27,13 @@ CREATE INDEX public_ips_by_created ON public_ips (team_id, dt_created, ip) WHERE
 CREATE INDEX public_ips_by_region ON public_ips (team_id, region, dt_created, ip) WHERE team_id IS NOT NULL;
 DROP INDEX public_ips_by_machine;   -- it would be taken for the search of a free one, past all that lead nowhere
 CREATE INDEX public_ips_free ON public_ips (ip) WHERE team_id IS NULL AND machine_id IS NULL;
+-- An address that was taken from a machine, as long as its host may still lead it there.
+CREATE TABLE public_ips_leaving (
+    machine_id TEXT NOT NULL REFERENCES machines (id),
+    ip BIGINT NOT NULL REFERENCES public_ips (ip),
+    PRIMARY KEY (machine_id, ip)
+);
+CREATE INDEX public_ips_leaving_by_ip ON public_ips_leaving (ip, machine_id);
 
 CREATE TABLE shared_drives (
     id TEXT NOT NULL PRIMARY KEY,
