@@ -8,7 +8,6 @@ use deckle_api::machines::{MachineState, PublicIpType};
 use deckle_engine::specs::{HostNetwork, Mac};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{IntoActiveModel, Order, QueryOrder, QuerySelect};
 
 use super::policy::Intent;
@@ -161,10 +160,7 @@ pub async fn oldest_of_name(
 /// Says that a machine's names in its network have changed: what a visit has told its network before is
 /// not what is wanted.
 pub async fn rename(store: &impl ConnectionTrait, id: &MachineId) -> Result<(), DbErr> {
-    let renamed = Entity::update_many().col_expr(Column::Named, false.into());
-    let renamed = renamed.col_expr(Column::Settled, false.into());
-    let renamed = renamed.col_expr(Column::Orders, ExprTrait::add(Expr::col(Column::Orders), 1));
-    renamed.filter(Column::Id.eq(id.as_str())).exec(store).await.map(drop)
+    revisit(store, id, ActiveModel { named: Set(false), ..Default::default() }).await.map(drop)
 }
 
 /// Where a machine is, and where it is to be: a network, and its address there.
@@ -217,10 +213,20 @@ pub async fn places_in_network(
 
 /// Says that a machine is not as it is wanted.
 pub async fn unsettle(store: &impl ConnectionTrait, id: &MachineId) -> Result<(), DbErr> {
-    let unsettled = Entity::update_many().col_expr(Column::Settled, false.into());
-    let unsettled = unsettled.col_expr(Column::Orders, Expr::cust("orders + 1"));
-    let same = unsettled.filter(Column::Id.eq(id.as_str())).filter(Column::DtDeleted.is_null());
-    same.exec(store).await.map(drop)
+    revisit(store, id, Default::default()).await.map(drop)
+}
+
+/// Writes changes of what is wanted of a machine, and that what a visit has found before does not count any
+/// more. Its troubles go on.
+async fn revisit(
+    store: &impl ConnectionTrait,
+    id: &MachineId,
+    changes: ActiveModel,
+) -> Result<Option<Model>, DbErr> {
+    let revised = Entity::update_many().set(changes).col_expr(Column::Settled, false.into());
+    let revised = revised.col_expr(Column::Orders, Expr::cust("orders + 1"));
+    let same = revised.filter(Column::Id.eq(id.as_str())).filter(Column::DtDeleted.is_null());
+    Ok(same.exec_with_returning(store).await?.pop())
 }
 
 /// Some scripts, each with a machine that it is assigned to.
@@ -281,7 +287,7 @@ pub async fn aim(
     shown_state: MachineState,
     now: Timestamp,
 ) -> Result<Model, DbErr> {
-    let mut aimed = changes(row);
+    let mut aimed = tried_anew(row);
     aimed.intent = Set(Text(intent));
     aimed.boots_wanted = Set(boots_wanted);
     aimed.shown_state = Set(Text(shown_state));
@@ -290,24 +296,17 @@ pub async fn aim(
     revise(store, row, aimed, now).await
 }
 
-/// Writes changes of what is wanted of a machine, and that there was another order: what a visit has found
-/// before does not count any more. `row` is of the same transaction.
+/// Writes changes of what is wanted of a machine. What it stumbles over goes on: only an order that has an
+/// event of its own begins with [`tried_anew`]. `row` is of the same transaction.
 pub async fn revise(
     store: &impl ConnectionTrait,
     row: &Model,
     changes: ActiveModel,
     now: Timestamp,
 ) -> Result<Model, DbErr> {
-    let revised = ActiveModel {
-        orders: Set(row.orders + 1),
-        settled: Set(false),
-        failing_since: Set(None),
-        failures: Set(0),
-        trouble: Set(None),
-        dt_modified: Set(now.into()),
-        ..changes
-    };
-    Entity::update(revised).exec(store).await
+    let changes = ActiveModel { dt_modified: Set(now.into()), ..changes };
+    let revised = revisit(store, &row.id.0, changes).await?;
+    revised.ok_or(DbErr::RecordNotUpdated)
 }
 
 /// Protects a machine against deletion, or no longer.
@@ -328,6 +327,11 @@ pub async fn change(store: &impl ConnectionTrait, row: &Model, changes: ActiveMo
 /// A change of nothing yet, of that row.
 pub fn changes(row: &Model) -> ActiveModel {
     ActiveModel { id: Unchanged(row.id.clone()), ..Default::default() }
+}
+
+/// A change of that row that ends its troubles.
+pub fn tried_anew(row: &Model) -> ActiveModel {
+    ActiveModel { failing_since: Set(None), failures: Set(0), trouble: Set(None), ..changes(row) }
 }
 
 /// Whether what is wanted is still what `row` says: there was no order since.

@@ -1,6 +1,7 @@
 //! Changes of machines and of networks.
 
 use deckle_api::ids::MachineId;
+use deckle_engine::emulator::{Call, Fault};
 use serde_json::{Value, json};
 
 use crate::broken_host::order;
@@ -8,6 +9,29 @@ use crate::world::World;
 
 async fn put(world: &World, id: &MachineId, changes: Value) -> Value {
     world.ok(&format!("PUT /v1/machines/{id}"), changes).await
+}
+
+/// What a client changes beside an order does not give the order more time.
+#[tokio::test]
+async fn a_machine_that_is_renamed_fails_when_it_would_have() {
+    let changes = [json!({"name": "other"}), json!({"publicIpType": "static"}), json!({"name": "third"})];
+    for changed in [false, true] {
+        let world = World::new().await;
+        world.host.fail_always(Some((Call::EnsureDisk, Fault::Passing)));
+        let id = world.create(json!({})).await;
+        for change in &changes {
+            world.live_seconds(190).await;
+            assert_eq!(world.state(&id).await, ("provisioning".into(), "create in progress".into()));
+            if changed {
+                put(&world, &id, change.clone()).await;
+            }
+        }
+        world.live_seconds(60).await;
+        assert_eq!(world.state(&id).await, ("off".into(), "create error".into()), "{changed}");
+        order(&world, "start", &id).await;
+        world.live_seconds(190).await;
+        assert_eq!(world.state(&id).await.1, "start in progress", "an order begins anew");
+    }
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn order_move(
     ip: i64,
 ) -> Result<Ordered> {
     let name = MachineEventName::VmMigrate;
-    let mut changes = store::changes(machine);
+    let mut changes = store::tried_anew(machine);
     changes.moving_to = Set(Some(Text(network.clone())));
     changes.moving_ip = Set(Some(ip));
     changes.boots_wanted = Set(machine.boots_wanted + i64::from(machine.intent.0 == Intent::On));
