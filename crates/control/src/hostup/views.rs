@@ -85,6 +85,8 @@ fn status(network: &NetworkRow) -> Status {
         (NetworkIntent::Present, false) if network.trouble.is_some() && network.trouble_lasts => {
             Status::Unknown
         }
+        // It is there, while a rule or what has drifted is mended.
+        (NetworkIntent::Present, false) if network.made => Status::Active,
         (NetworkIntent::Present, false) => Status::Provisioning,
         (NetworkIntent::Gone, _) if network.forgotten => Status::Retired,
         (NetworkIntent::Gone, _) => Status::Deprovisioning,
@@ -108,8 +110,7 @@ fn actions(seen: &NetworkSeen, quota_is_full: bool) -> Actions {
 /// Why a network may not be deleted now, if it may not.
 fn blocks_delete(seen: &NetworkSeen, status: Status) -> Option<String> {
     match status {
-        Status::Active | Status::Unknown => {}
-        Status::Provisioning => return Some("The private network is still being made.".to_owned()),
+        Status::Provisioning | Status::Active | Status::Unknown => {}
         Status::Deprovisioning | Status::Retired => {
             return Some("The private network is already being deleted.".to_owned());
         }

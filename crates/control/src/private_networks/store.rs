@@ -53,6 +53,7 @@ pub struct Model {
     pub protected: bool,
     pub intent: Text<Intent>,
     pub settled: bool,
+    pub made: bool,
     pub trouble: Option<String>,
     pub trouble_lasts: bool,
     pub dt_trouble: Option<Micros>,
@@ -190,6 +191,7 @@ pub async fn insert(
         protected: Set(false),
         intent: Set(Text(Intent::Present)),
         settled: Set(false),
+        made: Set(false),
         trouble: Set(None),
         trouble_lasts: Set(false),
         dt_trouble: Set(None),
@@ -239,6 +241,7 @@ pub async fn aim_gone(store: &impl ConnectionTrait, network: &Model, now: Timest
 /// Says that the host has what is wanted, if that is still what was looked for.
 pub async fn settle(store: &impl ConnectionTrait, network: &Model) -> Result<(), DbErr> {
     let settled = Entity::update_many().col_expr(Column::Settled, true.into());
+    let settled = settled.col_expr(Column::Made, true.into());
     let settled = settled.col_expr(Column::Trouble, Expr::value(Option::<String>::None));
     let same = settled.filter(Column::Id.eq(network.id.clone())).filter(Column::Intent.eq(network.intent));
     same.exec(store).await.map(drop)

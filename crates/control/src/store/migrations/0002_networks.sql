@@ -6,6 +6,9 @@ ALTER TABLE private_networks ADD COLUMN parent_cidr TEXT NOT NULL DEFAULT '';
 UPDATE private_networks SET parent_cidr = REPLACE(cidr, '/24', '/21');
 CREATE UNIQUE INDEX one_parent_cidr ON private_networks (team_id, parent_cidr) WHERE dt_deleted IS NULL;
 ALTER TABLE private_networks ADD COLUMN protected BOOLEAN NOT NULL DEFAULT FALSE;
+-- Whether its host has had it, whole: it is not being made any more.
+ALTER TABLE private_networks ADD COLUMN made BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE private_networks SET made = settled;
 
 -- How many orders a machine has had: what a visit found counts only if there was none since.
 ALTER TABLE machines ADD COLUMN orders BIGINT NOT NULL DEFAULT 0;

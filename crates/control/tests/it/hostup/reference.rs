@@ -96,12 +96,12 @@ async fn a_network_is_one_in_both_dialects() {
     let item = items(&world, "").await.remove(0);
     assert_eq!((&item["name"], &item["status"]), (&json!("lab"), &json!("provisioning")));
     assert_eq!((&item["parentCidr"], &first["network"]), (&json!("10.64.0.0/21"), &json!("10.64.0.0")));
-    assert_eq!(item["actions"]["canDelete"]["reason"], "The private network is still being made.");
+    let open = json!({"allowed": true, "reason": null});
+    assert_eq!(item["actions"]["canDelete"], open, "it is deleted while it is being made, too");
     assert_eq!(item["actions"]["canAddSubnet"]["reason"], "The private network is not active.");
     world.settle().await;
     let item = items(&world, "").await.remove(0);
     assert_eq!((&item["status"], &item["createdAt"]), (&json!("active"), &first["dtCreated"]));
-    let open = json!({"allowed": true, "reason": null});
     assert_eq!(item["actions"], json!({"canDelete": open, "canAddSubnet": open}));
 
     let second = make(&world, json!({"name": "den", "region": "ca1", "description": "kept nowhere"})).await;
@@ -122,6 +122,48 @@ async fn a_network_is_one_in_both_dialects() {
     assert_eq!(world.ok("GET /v1/private-networks", Value::Null).await["items"], json!([]));
     world.settle().await;
     assert_eq!(world.dump().await, empty);
+}
+
+/// A network that is being made is deleted as any other. Once it was there, it is not being made again.
+#[tokio::test]
+async fn a_gate_and_a_status_are_true_while_a_network_is_made_and_mended() {
+    let world = World::new().await;
+    let made = make(&world, lab()).await;
+    assert_eq!(
+        (text(&made, "status"), &made["actions"]["canDelete"]["allowed"]),
+        ("provisioning", &json!(true))
+    );
+    let line = format!("DELETE {NETWORKS}/{}", text(&made, "id"));
+    assert_eq!(world.call(&line, Value::Null).await.status, 204);
+
+    make(&world, json!({"name": "den", "region": "ny2"})).await;
+    let network = v1_id(&world, "den").await;
+    let files = json!({"name": "files", "size": 1, "region": "ny2", "networkId": network});
+    let files = world.ok("POST /v1/shared-drives", files).await;
+    let item = items(&world, "").await.remove(0);
+    assert_eq!(
+        (text(&item, "status"), &item["actions"]["canDelete"]["allowed"]),
+        ("provisioning", &json!(false))
+    );
+    world.ok(&format!("DELETE /v1/shared-drives/{}", text(&files, "id")), Value::Null).await;
+    let protection = format!("PUT /v1/private-networks/{network}/protection");
+    world.ok(&protection, json!({"isProtected": true})).await;
+    let item = items(&world, "").await.remove(0);
+    assert_eq!(
+        (text(&item, "status"), &item["actions"]["canDelete"]["allowed"]),
+        ("provisioning", &json!(false))
+    );
+    world.ok(&protection, json!({"isProtected": false})).await;
+    world.settle().await;
+    let rule = json!({"networkId": network, "direction": "inbound", "protocol": "tcp", "portFrom": 22});
+    world.ok("POST /v1/firewall-rules", rule).await;
+    assert_eq!(
+        world.number("SELECT COUNT(*) AS n FROM private_networks WHERE NOT settled AND made").await,
+        1
+    );
+    let item = items(&world, "").await.remove(0);
+    let open = json!({"allowed": true, "reason": null});
+    assert_eq!((text(&item, "status"), &item["actions"]["canAddSubnet"]), ("active", &open));
 }
 
 #[tokio::test]
