@@ -20,6 +20,11 @@ impl Range {
         let ends = if range.prefix_len() >= 31 { 0 } else { 1 };
         Self { first: number(range.network()) + ends, last: number(range.broadcast()) - ends }
     }
+
+    /// How many addresses it has.
+    pub fn size(self) -> u64 {
+        (self.last - self.first + 1).unsigned_abs()
+    }
 }
 
 /// The lowest address of a range that was never given out, where `known`, which is ordered, were.

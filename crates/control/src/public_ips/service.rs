@@ -91,6 +91,10 @@ async fn free(
         }
     }
     for range in &ranges {
+        // One that is used up is not walked through.
+        if store::count_known(store, *range).await? >= range.size() {
+            continue;
+        }
         if let Some(gap) = pools::gap(*range, &store::known(store, *range).await?) {
             return Ok(Some(gap));
         }

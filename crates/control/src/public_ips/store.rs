@@ -70,6 +70,11 @@ pub async fn highest(store: &impl ConnectionTrait, range: Range) -> Result<Optio
     known.order_by(Column::Ip, Order::Desc).limit(1).into_tuple().one(store).await
 }
 
+/// How many addresses of a range were ever given out.
+pub async fn count_known(store: &impl ConnectionTrait, range: Range) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::Ip.between(range.first, range.last)).count(store).await
+}
+
 /// Every address of a range that was ever given out, the lowest first.
 pub async fn known(store: &impl ConnectionTrait, range: Range) -> Result<Vec<i64>, DbErr> {
     let known = Entity::find().select_only().column(Column::Ip);

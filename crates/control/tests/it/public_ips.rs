@@ -389,6 +389,10 @@ async fn a_region_has_a_pool_and_its_end_is_told() {
         assert_eq!(reply.error(), (412, "PRECONDITION_FAILED", format!("publicIpType: {told}").as_str()));
     }
     assert_eq!(world.dump().await, before);
+    if world.on_sqlite() {
+        let counted = world.plans(&["COUNT(*)", "\"public_ips\"", "BETWEEN"]).await;
+        assert!(counted.iter().any(|plan| plan.contains("ip>? AND ip<?")), "{counted:?}");
+    }
     world.ok("DELETE /v1/public-ips/198.51.100.2", Value::Null).await;
     assert_eq!(claim(&world, "ca1").await, "198.51.100.2");
 }
