@@ -39,10 +39,10 @@ impl Caller {
         Err(Error::Forbidden(format!("only administrators of the team may {act}; ask one of them")))
     }
 
-    /// Whether the key's scopes cover a request.
+    /// Whether the key's scopes cover a request, whose path begins after the dialect's own.
     fn may(&self, method: &Method, path: &str) -> Result<()> {
         let verb = if method == Method::GET || method == Method::HEAD { "read" } else { "write" };
-        let noun = path.trim_start_matches("/v1").split('/').nth(1).unwrap_or_default();
+        let noun = path.split('/').nth(1).unwrap_or_default();
         let area = match noun {
             "private-networks" | "public-ips" | "shared-drives" | "firewall-rules" => "network",
             "machines"
