@@ -26,8 +26,9 @@ pub async fn list(app: &App, caller: &Caller, query: ListNetworks) -> Result<Pri
     let after = query.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose();
     let after = after.map_err(|_| wrong_cursor())?;
     let limit = Limit::new(query.limit.into()).unwrap_or_default();
-    let rows = private_networks::service::page_seen(app, &caller.team, region, limit, after).await?;
-    let full = quotas::service::is_full(app, app.store.read(), &caller.team, &Noun::PrivateNetworks).await?;
+    let moment = app.store.snapshot().await.map_err(Error::from)?;
+    let rows = private_networks::service::page_seen(&moment, &caller.team, region, limit, after).await?;
+    let full = quotas::service::is_full(app, &moment, &caller.team, &Noun::PrivateNetworks).await?;
     let next_cursor = rows.next.as_ref().map(|next| cursors.write(next));
     let data = rows.rows.iter().map(|seen| views::item(seen, full)).collect::<Result<_>>()?;
     Ok(PrivateNetworkPage { data, has_more: next_cursor.is_some(), next_cursor })
@@ -75,8 +76,9 @@ fn checked(app: &App, wanted: &PrivateNetworkCreate) -> Result<private_networks:
 
 /// A team's network with what is in it.
 pub async fn get(app: &App, caller: &Caller, id: Option<PnetId>) -> Result<PrivateNetworkDetail, Refusal> {
-    let seen = find(app.store.read(), caller, id).await?;
-    Ok(detail(app, app.store.read(), caller, &seen).await?)
+    let moment = app.store.snapshot().await.map_err(Error::from)?;
+    let seen = find(&moment, caller, id).await?;
+    Ok(detail(app, &moment, caller, &seen).await?)
 }
 
 /// Deletes a network that nothing is attached to.

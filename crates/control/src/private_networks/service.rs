@@ -86,7 +86,7 @@ pub async fn make(app: &App, tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Re
 
 /// The page of a team's networks with what is attached to them, the newest first.
 pub async fn page_seen(
-    app: &App,
+    store: &impl ConnectionTrait,
     team: &TeamId,
     region: Option<&str>,
     limit: Limit,
@@ -94,7 +94,7 @@ pub async fn page_seen(
 ) -> Result<Rows<Seen>> {
     let mut listing = store::listing_seen(team, region);
     (listing.limit, listing.after) = (limit, after);
-    listing.page_of(app.store.read(), |seen: &Seen| &seen.network).await
+    listing.page_of(store, |seen: &Seen| &seen.network).await
 }
 
 /// A team's network with what is attached to it.

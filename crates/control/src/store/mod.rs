@@ -12,7 +12,10 @@ mod transaction;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, TransactionTrait,
+};
 
 pub use paging::{Cursors, Listing, Position, Rows};
 pub use text::{Micros, Text, ip, number};
@@ -71,6 +74,15 @@ impl Store {
     /// Where single reads go.
     pub fn read(&self) -> &DatabaseConnection {
         &self.read
+    }
+
+    /// Begins a transaction that only reads: each of its statements sees the rows of one moment.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
+        if !is_postgres(self.read.get_database_backend()) {
+            return self.read.begin().await;
+        }
+        let level = Some(IsolationLevel::RepeatableRead);
+        self.read.begin_with_config(level, Some(AccessMode::ReadOnly)).await
     }
 
     /// Where visits are asked for.
