@@ -45,6 +45,9 @@ pub enum Error {
     /// The object is not in the state for it.
     #[error("{0}")]
     Precondition(String),
+    /// The object is protected against deletion.
+    #[error("{0}")]
+    Protected(String),
     /// The body is too large.
     #[error("the body is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -112,7 +115,7 @@ impl Error {
             Self::NotFound(_) => ErrorCode::NotFound,
             Self::Method { .. } => ErrorCode::MethodNotSupported,
             Self::Conflict(_) => ErrorCode::Conflict,
-            Self::Precondition(_) => ErrorCode::PreconditionFailed,
+            Self::Precondition(_) | Self::Protected(_) => ErrorCode::PreconditionFailed,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::TooLong { .. } => ErrorCode::Timeout,
             Self::TooMany { .. } => ErrorCode::TooManyRequests,

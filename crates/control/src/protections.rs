@@ -11,7 +11,7 @@ pub fn refuse(protected: bool, path: &str) -> Result<()> {
         return Ok(());
     }
     let id = path.rsplit('/').next().unwrap_or(path);
-    Err(Error::Precondition(format!(
+    Err(Error::Protected(format!(
         "{id} is protected against deletion; lift that first: PUT /v1/{path}/protection {{\"isProtected\": false}}"
     )))
 }

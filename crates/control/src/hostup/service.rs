@@ -86,11 +86,6 @@ pub async fn delete(app: &App, caller: &Caller, id: Option<PnetId>) -> Result<()
     caller.must_be_admin("delete private networks")?;
     let seen = find(app.store.read(), caller, id).await?;
     let id = &seen.network.id.0;
-    if seen.network.protected {
-        let told =
-            Error::Precondition(format!("{id} is protected against deletion; end its protection first"));
-        return Err(Refusal::of(ProblemCode::NetworkProtected, told));
-    }
     let deleted = private_networks::service::delete(app, caller, id).await;
     deleted.map_err(|error| match error {
         Error::Precondition(_) => Refusal::of(ProblemCode::NetworkInUse, error),

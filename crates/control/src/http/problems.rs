@@ -58,6 +58,7 @@ impl From<Error> for Refusal {
             Error::TooLarge { .. } => ProblemCode::PayloadTooLarge,
             Error::TooLong { .. } => ProblemCode::RequestTimeout,
             Error::TooMany { .. } => ProblemCode::RateLimitExceeded,
+            Error::Protected(_) => ProblemCode::NetworkProtected,
             Error::Ours { .. } => ProblemCode::InternalError,
         };
         Self::of(code, error)

@@ -218,13 +218,14 @@ async fn the_detail_says_what_is_in_a_network() {
     let told = problem(&refused, 409, "network_in_use");
     assert!(told.contains(&format!("{} (files)", text(&files, "id"))), "{told}");
     world.ok(&format!("DELETE /v1/shared-drives/{}", text(&files, "id")), Value::Null).await;
-    let line = format!("UPDATE private_networks SET protected = TRUE WHERE id = '{network}'");
-    world.run(&line).await;
+    let protection = format!("PUT /v1/private-networks/{network}/protection");
+    world.ok(&protection, json!({"isProtected": true})).await;
     let detail = world.ok(&format!("GET {path}"), Value::Null).await;
     assert_eq!((&detail["attachedVps"], &detail["attachedVpsCount"]), (&json!([]), &json!(0)));
     assert!(text(&detail["actions"]["canDelete"], "reason").contains("is protected"), "{detail}");
-    problem(&world.call(&format!("DELETE {path}"), Value::Null).await, 409, "network_protected");
-    world.run(&line.replace("TRUE", "FALSE")).await;
+    let refused = world.call(&format!("DELETE {path}"), Value::Null).await;
+    assert!(problem(&refused, 409, "network_protected").contains(&protection), "{}", refused.body);
+    world.ok(&protection, json!({"isProtected": false})).await;
     assert_eq!(world.call(&format!("DELETE {path}"), Value::Null).await.status, 204);
 }
 
