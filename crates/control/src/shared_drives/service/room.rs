@@ -15,28 +15,26 @@ pub struct Room {
     region: String,
     /// Free whole GB; without a bound where it is absent.
     free_gib: Option<i64>,
+    /// What was promised and not made before the host was asked. An image that was made since is in neither
+    /// what was free then nor what is missing now.
+    promised_gib: i64,
 }
 
 impl Room {
     /// Asks the host of a region, before a transaction is begun.
     pub async fn look(app: &App, region: &str) -> Result<Self> {
+        let promised_gib = promised(app, app.store.read(), region).await?;
         let capacity = app.engine(region)?.look_capacity().await;
         let capacity = capacity.map_err(|fault| Error::ours("look at a host's capacity", fault))?;
         let free_gib =
             capacity.map(|capacity| i64::try_from(capacity.disk_free_bytes / GB).unwrap_or(i64::MAX));
-        Ok(Self { region: region.to_owned(), free_gib })
+        Ok(Self { region: region.to_owned(), free_gib, promised_gib })
     }
 
     /// Refuses what does not fit beside the drives that are promised and not made yet.
     pub async fn must_hold(&self, app: &App, store: &impl ConnectionTrait, more_gib: i64) -> Result<()> {
         let Some(free_gib) = self.free_gib else { return Ok(()) };
-        let host = app.engine(&self.region)?;
-        let mut left_gib = free_gib;
-        for (region, missing_gib) in store::to_make(store).await? {
-            if app.regions.get(&region).is_some_and(|engine| Arc::ptr_eq(engine, host)) {
-                left_gib -= missing_gib;
-            }
-        }
+        let left_gib = free_gib - self.promised_gib.max(promised(app, store, &self.region).await?);
         if more_gib <= left_gib {
             return Ok(());
         }
@@ -46,4 +44,12 @@ impl Room {
             left_gib.max(0)
         )))
     }
+}
+
+/// How many GB of the drives on the host of a region are promised and not made yet.
+async fn promised(app: &App, rows: &impl ConnectionTrait, region: &str) -> Result<i64> {
+    let host = app.engine(region)?;
+    let there = |region: &String| app.regions.get(region).is_some_and(|engine| Arc::ptr_eq(engine, host));
+    let missing = store::to_make(rows).await?.into_iter();
+    Ok(missing.filter(|(region, _)| there(region)).map(|(_, missing_gib)| missing_gib).sum())
 }
