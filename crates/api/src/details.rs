@@ -14,3 +14,11 @@ pub struct Detail {
     /// When that was found.
     pub dt_trouble: Nullable<Timestamp>,
 }
+
+impl Detail {
+    /// How an object fares that is settled or not, and that stumbled over something or did not.
+    pub fn of(settled: bool, trouble: Option<String>, dt_trouble: Option<Timestamp>) -> Self {
+        let dt_trouble = dt_trouble.filter(|_| trouble.is_some());
+        Self { is_ready: settled && trouble.is_none(), trouble, dt_trouble }
+    }
+}

@@ -210,6 +210,19 @@ pub async fn forget_machine(
     Ok(())
 }
 
+/// The rules of a machine leave a network with it.
+pub async fn leave(
+    tx: &mut Tx,
+    team: &TeamId,
+    machine: &MachineId,
+    network: &PrivateNetworkId,
+) -> Result<()> {
+    if store::of_machines(&**tx, team, &[machine]).await?.is_empty() {
+        return Ok(());
+    }
+    private_networks::service::unsettle(tx, network).await
+}
+
 /// All that may pass in a private network: by its own rules, and by those of the machines that are in it.
 pub async fn of_network(
     store: &impl ConnectionTrait,

@@ -184,11 +184,7 @@ pub async fn unsettle(tx: &mut Tx, id: &PrivateNetworkId) -> Result<()> {
 /// How a network fares on its host.
 pub async fn detail(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<Detail> {
     let row = find(app.store.read(), &caller.team, id).await?;
-    Ok(Detail {
-        is_ready: row.settled && row.trouble.is_none(),
-        dt_trouble: row.dt_trouble.filter(|_| row.trouble.is_some()).map(Into::into),
-        trouble: row.trouble,
-    })
+    Ok(Detail::of(row.settled, row.trouble, row.dt_trouble.map(Into::into)))
 }
 
 /// What has kept a network from its host since a moment, if anything has.

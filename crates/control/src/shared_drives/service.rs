@@ -208,7 +208,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<()
 /// How a drive fares on its host.
 pub async fn detail(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<Detail> {
     let row = find(app.store.read(), caller, id).await?;
-    Ok(Detail { is_ready: row.settled, trouble: row.trouble, dt_trouble: row.dt_trouble.map(Into::into) })
+    Ok(Detail::of(row.settled, row.trouble, row.dt_trouble.map(Into::into)))
 }
 
 /// Whether a drive is protected against deletion.

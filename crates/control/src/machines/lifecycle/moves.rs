@@ -6,7 +6,8 @@ use sea_orm::ActiveValue::Set;
 use super::super::{namesakes, store};
 use super::Visit;
 use crate::error::Result;
-use crate::reconciler::{Next, Object};
+use crate::firewall_rules;
+use crate::reconciler::Next;
 
 impl Visit<'_> {
     /// Says that the machine is in its other network. Until then every visit looks for it in the one that it
@@ -32,8 +33,7 @@ impl Visit<'_> {
         }
         if let Some(from) = &row.network_id {
             namesakes::left(&mut tx, &from.0, &row.name_folded).await?;
-            // Its own rules are the other network's now.
-            tx.wake(Object::PrivateNetwork(from.0.clone()));
+            firewall_rules::service::leave(&mut tx, &row.team_id.0, &row.id.0, &from.0).await?;
         }
         namesakes::joined(&mut tx, &to.0, &row.name_folded, &row.id.0).await?;
         tx.commit().await?;
