@@ -56,7 +56,10 @@ pub(super) async fn remove(net: &Net, network: &HostNetwork) -> Result<()> {
     net.lease_server(network).stop().await?;
     uplink::remove(&net.paths.uplink(network)).await?;
     net.place(network).remove().await?;
-    public_ip::remove_stray_proxies(net).await?;
+    {
+        let _alone = net.leading.lock().await;
+        public_ip::remove_stray_proxies(net).await?;
+    }
     net.lease_server(network).remove().await
 }
 
