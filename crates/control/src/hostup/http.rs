@@ -1,5 +1,6 @@
 //! The paths of the second dialect.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::str::FromStr;
 
@@ -8,12 +9,28 @@ use axum::http::StatusCode;
 use deckle_api::hostup::{
     ListNetworks, PnetId, PrivateNetworkCreate, PrivateNetworkDetail, PrivateNetworkPage, Problem,
 };
+use utoipa::IntoResponses;
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{query, service};
 use crate::app::App;
 use crate::http::{Body, Caller, Ignored, Path, Refusal};
+
+/// The problems that every operation may answer.
+struct Usual;
+
+impl IntoResponses for Usual {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = || {
+            let response = ResponseBuilder::new().description("A problem");
+            response.content("application/problem+json", problem.clone()).build().into()
+        };
+        ["401", "403", "429", "500"].map(|status| (status.to_owned(), response())).into()
+    }
+}
 
 /// The paths of the second dialect.
 pub fn routes() -> OpenApiRouter<App> {
@@ -37,11 +54,8 @@ impl FromStr for Asked {
     responses(
         (status = 200, description = "Private-network page", body = PrivateNetworkPage),
         (status = 400, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A problem", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "A problem", body = Problem, content_type = "application/problem+json")))]
+        Usual))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -58,11 +72,8 @@ async fn list(
     responses(
         (status = 201, description = "Created", body = PrivateNetworkDetail),
         (status = 400, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A problem", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "A problem", body = Problem, content_type = "application/problem+json")))]
+        Usual))]
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -77,11 +88,8 @@ async fn create(
     security(("BearerAuth" = ["read:network"])),
     responses(
         (status = 200, description = "Detail", body = PrivateNetworkDetail),
-        (status = 401, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A problem", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "A problem", body = Problem, content_type = "application/problem+json")))]
+        Usual))]
 async fn get(
     State(app): State<App>,
     caller: Caller,
@@ -96,12 +104,9 @@ async fn get(
     security(("BearerAuth" = ["write:network"])),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A problem", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "A problem", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "A problem", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "A problem", body = Problem, content_type = "application/problem+json")))]
+        Usual))]
 async fn delete(
     State(app): State<App>,
     caller: Caller,
