@@ -31,6 +31,7 @@ mod regions;
 pub mod seal;
 mod sessions;
 mod shared_drives;
+mod snapshots;
 mod ssh_keys;
 pub mod start;
 mod startup_scripts;

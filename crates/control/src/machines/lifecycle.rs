@@ -1,8 +1,11 @@
 //! A visit to a machine: look, decide one step, take it, and come again.
 
 mod acts;
+mod disks;
 mod moves;
 mod outcomes;
+
+pub use outcomes::take_back;
 
 use std::net::Ipv4Addr;
 
@@ -22,8 +25,9 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
 use crate::reconciler::Next;
+use crate::snapshots::service::Pending;
 use crate::store::Text;
-use crate::{firewall_rules, os_templates, private_networks, public_ips};
+use crate::{firewall_rules, os_templates, private_networks, public_ips, snapshots};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
 pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
@@ -37,6 +41,7 @@ struct Visit<'a> {
     row: Model,
     event: Option<EventRow>,
     seen: MachineSeen,
+    snapshots: Pending,
     sight: Sight,
     now: Timestamp,
 }
@@ -47,6 +52,10 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     // An order unsettles its machine as it opens its event.
     let event =
         if row.settled { None } else { machine_events::service::open_of(app.store.read(), id).await? };
+    let snapshots = match row.settled {
+        true => Pending::default(),
+        false => snapshots::service::pending(app.store.read(), id).await?,
+    };
     let (seen, network) = match look(app, &row).await.or_else(as_fault)? {
         Ok(found) => found,
         Err(error) => return outcomes::stumbled(app, &row, error).await,
@@ -56,9 +65,9 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let has_agent =
         !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
-    let sight = sight::of(&row, &seen, network, has_agent, now, &app.config.limits);
+    let sight = sight::of(&row, &seen, network, &snapshots, has_agent, now, &app.config.limits);
     let step = policy::next(row.intent.0, &sight);
-    let mut visit = Visit { app, row, event, seen, sight, now };
+    let mut visit = Visit { app, row, event, seen, snapshots, sight, now };
     visit.note(step).await?;
     match visit.take(step).await.or_else(as_fault)? {
         Ok(next) => visit.went_well(step, next).await,
@@ -132,10 +141,13 @@ impl Visit<'_> {
             changes.storage_used = Set(used);
             changed = true;
         }
-        if self.sight.power == Power::Off && (row.pressed_first.is_some() || row.ready_boot.is_some()) {
+        if self.sight.power == Power::Off
+            && (row.pressed_first.is_some() || row.ready_boot.is_some() || row.stop_forced)
+        {
             changes.pressed_first = Set(None);
             changes.pressed_last = Set(None);
             changes.ready_boot = Set(None);
+            changes.stop_forced = Set(false);
             changed = true;
         }
         if row.settled && step != Step::Settle {

@@ -39,3 +39,5 @@ pub mod service;
 mod sight;
 mod store;
 mod views;
+
+pub use store::Model as MachineRow;

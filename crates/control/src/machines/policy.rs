@@ -27,6 +27,8 @@ pub struct Sight {
     pub network: Network,
     /// Its disk.
     pub disk: Disk,
+    /// What is to be done to the disk next.
+    pub work: Work,
     /// Whether it is plugged in.
     pub nic: bool,
     /// Whether its network knows the names that it is to have there.
@@ -69,6 +71,21 @@ pub enum Disk {
     There,
     /// It was made, and is not there.
     Lost,
+}
+
+/// What is to be done to a disk that is there, one thing after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing.
+    None,
+    /// A snapshot is to be taken, in any state of the power.
+    Take,
+    /// A snapshot is to be removed, in any state of the power.
+    Remove,
+    /// It is to go back to a snapshot, without power.
+    Restore,
+    /// It is to grow, without power.
+    Grow,
 }
 
 /// A machine's public address.
@@ -138,6 +155,14 @@ pub enum Step {
     MakeDisk,
     /// Write down that the disk was made.
     RecordDisk,
+    /// Take a snapshot of the disk.
+    TakeSnapshot,
+    /// Remove a snapshot from the disk.
+    RemoveSnapshot,
+    /// Take the disk back to a snapshot.
+    Restore,
+    /// Grow the disk.
+    GrowDisk,
     /// Plug the machine in.
     PlugNic,
     /// Take a public address from the pool.
@@ -186,6 +211,8 @@ impl Step {
         match self {
             Self::MakeNetwork
             | Self::MakeDisk
+            | Self::Restore
+            | Self::GrowDisk
             | Self::PlugNic
             | Self::RoutePublicIp
             | Self::PowerOn
@@ -196,6 +223,8 @@ impl Step {
             | Self::DeleteDisk => true,
             Self::AwaitNetwork
             | Self::RecordDisk
+            | Self::TakeSnapshot
+            | Self::RemoveSnapshot
             | Self::HoldPublicIp
             | Self::Place
             | Self::AwaitGuest
@@ -239,13 +268,11 @@ fn on(sight: &Sight) -> Step {
         // A guest that has lost its port cannot be given another one: it starts again.
         Power::OnBefore => return stop(sight),
         Power::On if !sight.nic => return stop(sight),
+        Power::On if matches!(sight.work, Work::Restore | Work::Grow) => return stop(sight),
         Power::On | Power::Off => {}
     }
-    match sight.disk {
-        Disk::Lost => return Step::Tell(Trouble::DiskLost),
-        Disk::NotMade => return Step::MakeDisk,
-        Disk::Unrecorded => return Step::RecordDisk,
-        Disk::There => {}
+    if let Some(step) = with_disk(sight) {
+        return step;
     }
     if sight.network != Network::Whole {
         return if sight.own_network { Step::MakeNetwork } else { Step::AwaitNetwork };
@@ -306,11 +333,22 @@ fn stop(sight: &Sight) -> Step {
 }
 
 fn rest(sight: &Sight) -> Step {
+    with_disk(sight).unwrap_or(Step::Settle)
+}
+
+/// The step that the disk needs, while it needs one.
+fn with_disk(sight: &Sight) -> Option<Step> {
     match sight.disk {
-        Disk::NotMade => Step::MakeDisk,
-        Disk::Unrecorded => Step::RecordDisk,
-        Disk::There => Step::Settle,
-        Disk::Lost => Step::Tell(Trouble::DiskLost),
+        Disk::NotMade => Some(Step::MakeDisk),
+        Disk::Unrecorded => Some(Step::RecordDisk),
+        Disk::Lost => Some(Step::Tell(Trouble::DiskLost)),
+        Disk::There => match sight.work {
+            Work::None => None,
+            Work::Take => Some(Step::TakeSnapshot),
+            Work::Remove => Some(Step::RemoveSnapshot),
+            Work::Restore => Some(Step::Restore),
+            Work::Grow => Some(Step::GrowDisk),
+        },
     }
 }
 
@@ -328,10 +366,9 @@ pub fn shown(intent: Intent, event: Option<MachineEventName>, sight: &Sight) -> 
     match intent {
         Intent::Off | Intent::Blank | Intent::Gone if powered => MachineState::Stopping,
         Intent::Off if event == Some(MachineEventName::Create) => MachineState::Provisioning,
+        Intent::Off if event == Some(MachineEventName::VmUpgrade) => MachineState::Upgrading,
         Intent::Off | Intent::Blank | Intent::Gone => MachineState::Off,
-        Intent::On if matches!(event, Some(MachineEventName::Restart | MachineEventName::VmMigrate)) => {
-            MachineState::Restarting
-        }
+        Intent::On if event.is_some_and(restarts) => MachineState::Restarting,
         Intent::On if event == Some(MachineEventName::Create) && !powered => MachineState::Provisioning,
         Intent::On => match (sight.power, sight.guest) {
             (Power::On, Guest::Leased) => MachineState::Serviceready,
@@ -341,13 +378,24 @@ pub fn shown(intent: Intent, event: Option<MachineEventName>, sight: &Sight) -> 
     }
 }
 
+/// Whether a machine that is on is stopped and started again for an order.
+fn restarts(order: MachineEventName) -> bool {
+    matches!(
+        order,
+        MachineEventName::Restart | MachineEventName::VmMigrate | MachineEventName::SnapshotRestore
+    )
+}
+
 /// What a machine is shown to be doing right after an order, before the first look.
 pub fn shown_when_ordered(order: MachineEventName, before: MachineState) -> MachineState {
     match order {
         MachineEventName::Create => MachineState::Provisioning,
         MachineEventName::Start => MachineState::Starting,
         MachineEventName::Restart => MachineState::Restarting,
-        MachineEventName::VmMigrate if before != MachineState::Off => MachineState::Restarting,
+        MachineEventName::VmMigrate | MachineEventName::SnapshotRestore if before != MachineState::Off => {
+            MachineState::Restarting
+        }
+        MachineEventName::VmUpgrade => MachineState::Upgrading,
         MachineEventName::Stop | MachineEventName::Deactivate if before != MachineState::Off => {
             MachineState::Stopping
         }

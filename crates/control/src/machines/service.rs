@@ -24,6 +24,7 @@ pub use moves::move_all_into;
 pub use update::update;
 
 use super::accessors;
+use super::lifecycle;
 use super::placement::{Room, Taken};
 use super::policy::{Intent, shown_when_ordered};
 use super::store::{self, Column, Model};
@@ -131,12 +132,12 @@ pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered
 /// Wants a machine off. What was under way is cancelled.
 pub async fn stop(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
     let tx = app.store.begin().await?;
-    let machine = usable(&*tx, caller, id, "stop").await?;
+    let mut machine = usable(&*tx, caller, id, "stop").await?;
     let open = machine_events::service::open_of(&*tx, id).await?;
     match open {
         Some(event) if event.name.0 == MachineEventName::Stop => return Ok((event, machine)),
         Some(event) if event.name.0 == MachineEventName::Deactivate => return Err(being_deleted(id)),
-        Some(event) => machine_events::service::end(&tx, &event, End::Cancelled, app.clock.now()).await?,
+        Some(event) => cancel(app, &tx, &mut machine, &event).await?,
         None => {}
     }
     match machine.intent.0 {
@@ -167,14 +168,20 @@ pub async fn restart(app: &App, caller: &Caller, id: &MachineId) -> Result<Order
 pub async fn delete(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
     caller.must_be_admin("delete machines")?;
     let tx = app.store.begin().await?;
-    let machine = get(&*tx, caller, id).await?;
+    let mut machine = get(&*tx, caller, id).await?;
     match machine_events::service::open_of(&*tx, id).await? {
         Some(event) if event.name.0 == MachineEventName::Deactivate => return Ok((event, machine)),
-        Some(event) => machine_events::service::end(&tx, &event, End::Cancelled, app.clock.now()).await?,
+        Some(event) => cancel(app, &tx, &mut machine, &event).await?,
         None => {}
     }
     protections::refuse(machine.protected, &format!("machines/{id}"))?;
     order(app, tx, machine, Intent::Gone, 0, MachineEventName::Deactivate).await
+}
+
+/// Ends an open event for an order that takes its place.
+async fn cancel(app: &App, tx: &Tx, machine: &mut Model, event: &EventRow) -> Result<()> {
+    machine_events::service::end(tx, event, End::Cancelled, app.clock.now()).await?;
+    lifecycle::take_back(tx, machine, event.name.0).await
 }
 
 /// The open event if it is of the same kind; any other one is in the way.

@@ -4,11 +4,13 @@ use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::machines::PublicIpType;
+use deckle_api::sizes::GB;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 
-use super::policy::{Button, Disk, Guest, Network, Power, PublicIp, Sight};
+use super::policy::{Button, Disk, Guest, Network, Power, PublicIp, Sight, Work};
 use super::store::Model;
 use crate::config::Limits;
+use crate::snapshots::service::Pending;
 
 /// How long after a press of the power button it is pressed again, in seconds: a guest that was still
 /// booting has not heard it.
@@ -19,6 +21,7 @@ pub fn of(
     row: &Model,
     seen: &MachineSeen,
     network: NetworkSeen,
+    snapshots: &Pending,
     has_agent: bool,
     now: Timestamp,
     limits: &Limits,
@@ -31,6 +34,7 @@ pub fn of(
             NetworkSeen::Whole => Network::Whole,
         },
         disk: disk(row, seen),
+        work: work(row, seen, snapshots),
         nic: seen.nic,
         names: row.named,
         moving: row.moving_to.is_some(),
@@ -50,6 +54,24 @@ fn disk(row: &Model, seen: &MachineSeen) -> Disk {
         (true, true) => Disk::There,
         (true, false) => Disk::Lost,
     }
+}
+
+/// A restore that is begun is finished before anything else: until then the disk is in no state. A snapshot
+/// that is ordered with a restore is taken before it.
+fn work(row: &Model, seen: &MachineSeen, snapshots: &Pending) -> Work {
+    let Some(disk) = &seen.disk else { return Work::None };
+    let behind = disk.generation < row.restores();
+    if behind && (row.restore_is_begun() || snapshots.take.is_none()) {
+        return Work::Restore;
+    }
+    if snapshots.take.is_some() {
+        return Work::Take;
+    }
+    if snapshots.remove.is_some() {
+        return Work::Remove;
+    }
+    let larger = row.next_disk_gib.filter(|gib| disk.size_bytes < gib.unsigned_abs() * GB);
+    if larger.is_some() { Work::Grow } else { Work::None }
 }
 
 fn public_ip(row: &Model, routed: Option<Ipv4Addr>) -> PublicIp {
@@ -100,6 +122,9 @@ fn guest(row: &Model, seen: &MachineSeen, has_agent: bool, now: Timestamp, limit
 }
 
 fn button(row: &Model, now: Timestamp, limits: &Limits) -> Button {
+    if row.stop_forced {
+        return Button::Overdue;
+    }
     let (Some(first), Some(last)) = (row.pressed_first, row.pressed_last) else { return Button::Untouched };
     if now.seconds_since(first.into()) >= limits.clean_stop_s as f64 {
         return Button::Overdue;

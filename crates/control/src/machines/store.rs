@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId, TeamId, TemplateId, UserId};
-use deckle_api::machines::{MachineState, PublicIpType};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SnapshotId, StartupScriptId, TeamId, TemplateId, UserId};
+use deckle_api::machines::{AutoSnapshotFrequency, MachineState, PublicIpType};
 use deckle_engine::specs::{HostNetwork, Mac};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::entity::prelude::*;
@@ -52,6 +52,23 @@ pub struct Model {
     pub protected: bool,
     pub moving_to: Option<Text<PrivateNetworkId>>,
     pub moving_ip: Option<i64>,
+    pub restores_wanted: i64,
+    pub restores_begun: i64,
+    pub restore_to: Option<Text<SnapshotId>>,
+    pub next_machine_type: Option<String>,
+    pub next_disk_gib: Option<i64>,
+    pub auto_shutdown_enabled: bool,
+    pub auto_shutdown_hours: Option<i64>,
+    pub auto_shutdown_force: Option<bool>,
+    pub stop_forced: bool,
+    pub auto_snapshot_enabled: bool,
+    pub auto_snapshot_frequency: Option<Text<AutoSnapshotFrequency>>,
+    pub auto_snapshot_save_count: Option<i64>,
+    pub auto_snapshot_due: Option<Micros>,
+    pub restore_point_enabled: bool,
+    pub restore_point_snapshot_id: Option<Text<SnapshotId>>,
+    pub desktop_password: Option<Vec<u8>>,
+    pub desktop_address: Option<String>,
     pub dt_created: Micros,
     pub dt_modified: Micros,
     pub dt_deleted: Option<Micros>,
@@ -76,6 +93,16 @@ impl Model {
     /// The number of the boot that is wanted.
     pub fn boots(&self) -> u64 {
         self.boots_wanted.unsigned_abs()
+    }
+
+    /// How often its disk is to have gone back to a snapshot.
+    pub fn restores(&self) -> u64 {
+        self.restores_wanted.unsigned_abs()
+    }
+
+    /// Whether the last restore that was ordered was begun: it is finished, whatever is ordered meanwhile.
+    pub fn restore_is_begun(&self) -> bool {
+        self.restores_wanted > 0 && self.restores_begun == self.restores_wanted
     }
 
     /// Its network on its host.
@@ -277,8 +304,9 @@ pub async fn insert(store: &impl ConnectionTrait, row: Model) -> Result<Model, D
     Entity::insert(row.into_active_model().reset_all()).exec_with_returning(store).await
 }
 
-/// Changes what is wanted of a machine. Its troubles are over: it is tried anew. A move that was under way
-/// is given up.
+/// Changes what is wanted of a machine. Its troubles are over: it is tried anew. A move or a change of type or
+/// size that was under way is given up; a restore goes on as `row` says. Where a machine with a restore point
+/// is to lose its power, its disk is to go back there.
 pub async fn aim(
     store: &impl ConnectionTrait,
     row: &Model,
@@ -293,7 +321,21 @@ pub async fn aim(
     aimed.shown_state = Set(Text(shown_state));
     aimed.moving_to = Set(None);
     aimed.moving_ip = Set(None);
+    aimed.next_machine_type = Set(None);
+    aimed.next_disk_gib = Set(None);
+    aimed.restores_wanted = Set(row.restores_wanted);
+    if row.intent.0 == Intent::On && (intent == Intent::Off || boots_wanted > row.boots_wanted) {
+        revert(&mut aimed, row);
+    }
     revise(store, row, aimed, now).await
+}
+
+/// Has a machine that is to lose its power go back to its restore point, if it has one.
+pub fn revert(changes: &mut ActiveModel, row: &Model) {
+    if let Some(point) = row.restore_point_snapshot_id.as_ref().filter(|_| row.restore_point_enabled) {
+        changes.restores_wanted = Set(row.restores_wanted.max(row.restores_begun + 1));
+        changes.restore_to = Set(Some(point.clone()));
+    }
 }
 
 /// Writes changes of what is wanted of a machine. What it stumbles over goes on: only an order that has an

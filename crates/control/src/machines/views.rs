@@ -1,6 +1,6 @@
 //! Machines as they are told.
 
-use deckle_api::machines::{Machine, MachineOrdered};
+use deckle_api::machines::{Machine, MachineOrdered, RestorePointFrequency};
 use deckle_api::regions::Region;
 use deckle_api::sizes::GB;
 
@@ -30,16 +30,16 @@ pub fn shown(app: &App, row: Model) -> Machine {
         network_id: row.network_id.map(|id| id.0),
         public_ip,
         public_ip_type: row.public_ip_type.0,
-        auto_shutdown_enabled: false,
-        auto_shutdown_timeout: None,
-        auto_shutdown_force: None,
-        auto_snapshot_enabled: false,
-        auto_snapshot_frequency: None,
-        auto_snapshot_save_count: None,
+        auto_shutdown_enabled: row.auto_shutdown_enabled,
+        auto_shutdown_timeout: row.auto_shutdown_hours.and_then(|hours| u32::try_from(hours).ok()),
+        auto_shutdown_force: row.auto_shutdown_force,
+        auto_snapshot_enabled: row.auto_snapshot_enabled,
+        auto_snapshot_frequency: row.auto_snapshot_frequency.map(|frequency| frequency.0),
+        auto_snapshot_save_count: row.auto_snapshot_save_count.and_then(|count| u32::try_from(count).ok()),
         updates_pending: false,
-        restore_point_enabled: false,
-        restore_point_frequency: None,
-        restore_point_snapshot_id: None,
+        restore_point_enabled: row.restore_point_enabled,
+        restore_point_frequency: row.restore_point_enabled.then_some(RestorePointFrequency::Shutdown),
+        restore_point_snapshot_id: row.restore_point_snapshot_id.map(|id| id.0),
         usage_rate: machine_type.map_or(0.0, |found| found.hour),
         storage_rate: cents(app.catalogue.disk_gb_month * row.disk_gib as f64),
         dt_created: row.dt_created.into(),

@@ -122,7 +122,6 @@ async fn what_is_not_built_yet_is_refused_by_name() {
         ("autoShutdownEnabled", json!(true)),
         ("autoShutdownTimeout", json!(5)),
         ("autoShutdownForce", json!(true)),
-        ("takeInitialSnapshot", json!(true)),
         ("restorePointEnabled", json!(true)),
         ("restorePointFrequency", json!("shutdown")),
     ];

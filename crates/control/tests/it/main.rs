@@ -26,6 +26,7 @@ mod quotas;
 mod rooms;
 mod seals;
 mod shared_drives;
+mod snapshots;
 mod startup_scripts;
 mod teams;
 mod templates;

@@ -1,8 +1,7 @@
 //! The steps of a visit, each one act.
 
-use deckle_api::sizes::GB;
 use deckle_engine::pci::PciAddress;
-use deckle_engine::specs::{BootSpec, DiskSpec, NicSpec, PublicIpSpec, SeedSpec};
+use deckle_engine::specs::{BootSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
@@ -22,7 +21,7 @@ const LOOK_MS_MIN: i64 = 10;
 const LATE_PART: i64 = 32;
 
 /// How an act went: what is next, or the host's fault.
-type Acted = Result<std::result::Result<Next, Fault>>;
+pub(super) type Acted = Result<std::result::Result<Next, Fault>>;
 
 impl Visit<'_> {
     /// Takes the step.
@@ -35,6 +34,10 @@ impl Visit<'_> {
             Step::AwaitNetwork => return self.await_network().await,
             Step::MakeDisk => engine.ensure_disk(&self.disk()).await,
             Step::RecordDisk => return self.write(|row| row.disk_made = Set(true)).await,
+            Step::TakeSnapshot => return self.take_snapshot(engine.as_ref()).await,
+            Step::RemoveSnapshot => return self.remove_snapshot(engine.as_ref()).await,
+            Step::Restore => return self.restore(engine.as_ref()).await,
+            Step::GrowDisk => engine.ensure_disk(&self.larger_disk()).await,
             Step::PlugNic => return self.plug(engine.as_ref()).await,
             Step::HoldPublicIp => return self.hold_public_ip().await,
             Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,
@@ -59,7 +62,7 @@ impl Visit<'_> {
     }
 
     /// Changes the row, if what is wanted is still what was decided for: whether it is.
-    async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Result<bool> {
+    pub(super) async fn change(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Result<bool> {
         let mut changes = store::changes(&self.row);
         change(&mut changes);
         let tx = self.app.store.begin().await?;
@@ -100,14 +103,6 @@ impl Visit<'_> {
         Next::In(
             (waited_ms / LATE_PART).clamp(LOOK_MS_MIN, self.app.config.limits.look_again_ms.max(LOOK_MS_MIN)),
         )
-    }
-
-    fn disk(&self) -> DiskSpec {
-        DiskSpec {
-            machine: self.row.id.0.clone(),
-            template: self.row.template_id.0.clone(),
-            size_bytes: self.row.disk_gib.unsigned_abs() * GB,
-        }
     }
 
     async fn plug(&mut self, engine: &dyn Engine) -> Acted {
@@ -334,17 +329,6 @@ impl Visit<'_> {
         }
         let pressed = engine.press_power_button(&self.row.id.0).await;
         Ok(pressed.map(|()| Next::In(LOOK_MS_MIN)))
-    }
-
-    /// A deleted disk was never made: written down before it goes, so that a crash in between does not
-    /// leave a disk that looks lost.
-    async fn delete_disk(&mut self, engine: &dyn Engine) -> Acted {
-        // A start that was ordered meanwhile wants the disk as it is: made, or to be made again.
-        if !self.change(|row| row.disk_made = Set(false)).await? {
-            return Ok(Ok(Next::Now));
-        }
-        let removed = engine.remove_disk(&self.row.id.0).await;
-        Ok(removed.map(|()| Next::Now))
     }
 
     fn told(&self, trouble: Trouble) -> Fault {

@@ -16,8 +16,9 @@ use crate::firewall_rules;
 use crate::machine_events::{self, End};
 use crate::public_ips;
 use crate::reconciler::{Next, Object};
+use crate::snapshots;
 use crate::startup_scripts;
-use crate::store::Text;
+use crate::store::{Text, Tx};
 
 impl Visit<'_> {
     /// After a step that did not fail: earlier faults are over. An act that was done again and again, and that
@@ -64,6 +65,14 @@ impl Visit<'_> {
         if row.intent.0 == Intent::On {
             changes.ready_boot = Set(Some(row.boots_wanted));
         }
+        if let Some(machine_type) = &row.next_machine_type {
+            changes.machine_type = Set(machine_type.clone());
+            changes.next_machine_type = Set(None);
+        }
+        if let Some(gib) = row.next_disk_gib {
+            changes.disk_gib = Set(gib);
+            changes.next_disk_gib = Set(None);
+        }
         let tx = self.app.store.begin().await?;
         if !store::change(&*tx, row, changes).await? {
             return Ok(Next::Now);
@@ -101,6 +110,7 @@ impl Visit<'_> {
         public_ips::service::let_go(&tx, &row.id.0).await?;
         accessors::service::forget(&tx, &row.id.0).await?;
         startup_scripts::runs::service::forget_machine(&tx, &row.id.0).await?;
+        snapshots::service::forget_machine(&tx, &row.id.0, self.now).await?;
         let network = row.network_id.as_ref().map(|network| &network.0);
         firewall_rules::service::forget_machine(&mut tx, &row.team_id.0, &row.id.0, network).await?;
         if let Some(network) = &row.network_id {
@@ -122,8 +132,13 @@ impl Visit<'_> {
             return Ok(Ok(Next::Now));
         }
         let shown = MachineState::Stopping;
-        store::aim(&*tx, row, Intent::Off, row.boots_wanted, shown, self.now).await?;
-        if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
+        let mut row = row.clone();
+        let open = machine_events::service::open_of(&*tx, &row.id.0).await?;
+        if let Some(event) = &open {
+            take_back(&tx, &mut row, event.name.0).await?;
+        }
+        let row = store::aim(&*tx, &row, Intent::Off, row.boots_wanted, shown, self.now).await?;
+        if let Some(event) = open {
             let told = format!("the guest of {} switched itself off before it was ready", row.id.0);
             machine_events::service::end(&tx, &event, End::Error(told), self.now).await?;
         }
@@ -174,6 +189,7 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
     let mut row = row.clone();
     if let Some(event) = &ended {
         machine_events::service::end(&tx, event, End::Error(told.clone()), now).await?;
+        take_back(&tx, &mut row, event.name.0).await?;
         let intent = after_failure(event.name.0, row.intent.0);
         let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
         row = store::aim(&*tx, &row, intent, row.boots_wanted, shown, now).await?;
@@ -190,12 +206,29 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
     Ok(Next::In(pause_ms(failures, limits.pause_s_max)))
 }
 
+/// Takes back what an order asked for beside the intent, where it will not come about.
+pub async fn take_back(tx: &Tx, row: &mut Model, order: MachineEventName) -> Result<()> {
+    match order {
+        MachineEventName::SnapshotCreate => snapshots::service::give_up_untaken(tx, &row.id.0).await,
+        MachineEventName::SnapshotDelete => snapshots::service::keep_whole(tx, &row.id.0).await,
+        MachineEventName::SnapshotRestore => {
+            if !row.restore_is_begun() {
+                row.restores_wanted = row.restores_begun;
+            }
+            snapshots::service::give_up_untaken(tx, &row.id.0).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is wanted once an order has failed.
 fn after_failure(order: MachineEventName, intent: Intent) -> Intent {
     match order {
         MachineEventName::Create => Intent::Blank,
         MachineEventName::Start | MachineEventName::Restart => Intent::Off,
-        MachineEventName::VmMigrate if intent == Intent::On => Intent::Off,
+        MachineEventName::VmMigrate | MachineEventName::SnapshotRestore if intent == Intent::On => {
+            Intent::Off
+        }
         _ => intent,
     }
 }

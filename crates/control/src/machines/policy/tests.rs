@@ -12,6 +12,7 @@ prop_compose! {
         own_network: bool,
         network in prop::sample::select(vec![Network::Absent, Network::Broken, Network::Whole]),
         disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
+        work in prop::sample::select(vec![Work::None, Work::Take, Work::Remove, Work::Restore, Work::Grow]),
         nic: bool,
         names: bool,
         moving: bool,
@@ -22,7 +23,7 @@ prop_compose! {
         guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
         button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
     ) -> Sight {
-        Sight { own_network, network, disk, nic, names, moving, public_ip, claimed, placed, power, guest, button }
+        Sight { own_network, network, disk, work, nic, names, moving, public_ip, claimed, placed, power, guest, button }
     }
 }
 
@@ -38,6 +39,7 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::MakeNetwork | Step::AwaitNetwork => sight.network = Network::Whole,
         Step::MakeDisk => sight.disk = Disk::Unrecorded,
         Step::RecordDisk => sight.disk = Disk::There,
+        Step::TakeSnapshot | Step::RemoveSnapshot | Step::Restore | Step::GrowDisk => sight.work = Work::None,
         Step::PlugNic => (sight.nic, sight.names) = (true, true),
         Step::HoldPublicIp => sight.public_ip = PublicIp::Held,
         Step::RoutePublicIp => sight.public_ip = PublicIp::Routed,
@@ -94,6 +96,10 @@ proptest! {
                 Step::DeleteDisk => prop_assert!(matches!(intent, Intent::Blank | Intent::Gone)),
                 Step::MakeDisk => prop_assert_eq!(sight.disk, Disk::NotMade),
                 Step::PowerOn => prop_assert!(sight.disk == Disk::There && sight.nic && sight.placed && intent == Intent::On),
+                Step::Restore | Step::GrowDisk => {
+                    prop_assert!(sight.disk == Disk::There && sight.power == Power::Off);
+                }
+                Step::TakeSnapshot | Step::RemoveSnapshot => prop_assert_eq!(sight.disk, Disk::There),
                 Step::RemoveNetwork => prop_assert!(sight.own_network && sight.power == Power::Off),
                 Step::UnplugNic => prop_assert_eq!(sight.power, Power::Off),
                 Step::Displace => prop_assert!(sight.power == Power::Off && (intent == Intent::Gone || !sight.moving)),

@@ -19,7 +19,12 @@ use crate::os_templates::TemplateRow;
 use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
 use crate::store::{Text, Tx, number};
-use crate::{machine_events, names, os_templates, private_networks, public_ips, regions, startup_scripts};
+use crate::{
+    machine_events, names, os_templates, private_networks, public_ips, regions, snapshots, startup_scripts,
+};
+
+/// The name of the snapshot that is taken of a new disk, before its first boot.
+const INITIAL_SNAPSHOT: &str = "Initial snapshot";
 
 /// Makes a machine.
 pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result<MachineOrdered> {
@@ -106,12 +111,32 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         protected: false,
         moving_to: None,
         moving_ip: None,
+        restores_wanted: 0,
+        restores_begun: 0,
+        restore_to: None,
+        next_machine_type: None,
+        next_disk_gib: None,
+        auto_shutdown_enabled: false,
+        auto_shutdown_hours: None,
+        auto_shutdown_force: None,
+        stop_forced: false,
+        auto_snapshot_enabled: false,
+        auto_snapshot_frequency: None,
+        auto_snapshot_save_count: None,
+        auto_snapshot_due: None,
+        restore_point_enabled: false,
+        restore_point_snapshot_id: None,
+        desktop_password: None,
+        desktop_address: None,
         dt_created: now.into(),
         dt_modified: now.into(),
         dt_deleted: None,
     };
     let machine = store::insert(&*tx, row).await?;
     accessors::service::add_all(&tx, &machine, &wanted.accessor_ids.unwrap_or_default(), now).await?;
+    if wanted.take_initial_snapshot == Some(true) {
+        snapshots::service::order(app, &tx, &machine, INITIAL_SNAPSHOT, snapshots::Kind::Initial).await?;
+    }
     let event =
         machine_events::service::open(app, &tx, &caller.team, &machine.id.0, MachineEventName::Create)
             .await?;
@@ -139,7 +164,6 @@ fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
         ("autoShutdownEnabled", wanted.auto_shutdown_enabled == Some(true)),
         ("autoShutdownTimeout", wanted.auto_shutdown_timeout.is_some_and(|hours| hours != 0.0)),
         ("autoShutdownForce", wanted.auto_shutdown_force == Some(true)),
-        ("takeInitialSnapshot", wanted.take_initial_snapshot == Some(true)),
         ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
         ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
     ])

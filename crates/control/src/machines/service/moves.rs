@@ -57,7 +57,10 @@ async fn order_move(
     let mut changes = store::tried_anew(machine);
     changes.moving_to = Set(Some(Text(network.clone())));
     changes.moving_ip = Set(Some(ip));
-    changes.boots_wanted = Set(machine.boots_wanted + i64::from(machine.intent.0 == Intent::On));
+    if machine.intent.0 == Intent::On {
+        changes.boots_wanted = Set(machine.boots_wanted + 1);
+        store::revert(&mut changes, machine);
+    }
     changes.shown_state = Set(Text(shown_when_ordered(name, machine.shown_state.0)));
     let machine = store::revise(&**tx, machine, changes, app.clock.now()).await?;
     let event = machine_events::service::open(app, tx, &machine.team_id.0, &machine.id.0, name).await?;
