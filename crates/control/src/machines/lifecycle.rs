@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
+use deckle_api::sizes::GB;
 use deckle_engine::Error as Fault;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use deckle_engine::specs::{HostNetwork, NetworkSpec};
@@ -139,6 +140,12 @@ impl Visit<'_> {
             || (step == Step::Settle && used != row.storage_used)
         {
             changes.storage_used = Set(used);
+            changed = true;
+        }
+        // A growth that was given up when it was done all the same: a disk does not shrink.
+        let gib = seen.disk.map_or(0, |disk| i64::try_from(disk.size_bytes / GB).unwrap_or(i64::MAX));
+        if gib > row.disk_gib && row.next_disk_gib.is_none() {
+            changes.disk_gib = Set(gib);
             changed = true;
         }
         if self.sight.power == Power::Off

@@ -366,7 +366,7 @@ pub fn shown(intent: Intent, event: Option<MachineEventName>, sight: &Sight) -> 
     match intent {
         Intent::Off | Intent::Blank | Intent::Gone if powered => MachineState::Stopping,
         Intent::Off if event == Some(MachineEventName::Create) => MachineState::Provisioning,
-        Intent::Off if event == Some(MachineEventName::VmUpgrade) => MachineState::Upgrading,
+        Intent::Off | Intent::Blank if event == Some(MachineEventName::VmUpgrade) => MachineState::Upgrading,
         Intent::Off | Intent::Blank | Intent::Gone => MachineState::Off,
         Intent::On if event.is_some_and(restarts) => MachineState::Restarting,
         Intent::On if event == Some(MachineEventName::Create) && !powered => MachineState::Provisioning,

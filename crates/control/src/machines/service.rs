@@ -4,6 +4,7 @@ mod addresses;
 mod create;
 mod moves;
 mod update;
+mod upgrades;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

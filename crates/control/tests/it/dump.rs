@@ -60,8 +60,15 @@ pub fn machine_line(machine: Machine) -> String {
     );
     assert_eq!((updates_pending, restore_point_enabled, reservation, dt_deleted), (false, false, None, None));
     assert_eq!((restore_point_frequency, restore_point_snapshot_id, accelerators), (None, None, None));
-    assert_eq!((os.as_str(), agent_type.as_str(), cpus, ram), ("Ubuntu 22.04", "LinuxHeadless", 1, 1 << 30));
-    assert_eq!((usage_rate, storage_rate, storage_total), (0.009, 3.5, 50 << 30));
+    assert_eq!((os.as_str(), agent_type.as_str()), ("Ubuntu 22.04", "LinuxHeadless"));
+    let of_type = match machine_type.as_str() {
+        "C2" => (1, 1 << 30, 0.009),
+        "C3" => (2, 2 << 30, 0.018),
+        other => panic!("a {other}: say here what it has"),
+    };
+    assert_eq!((cpus, ram, usage_rate), of_type);
+    let gib = storage_total >> 30;
+    assert_eq!((storage_total, (storage_rate * 100.0).round() as u64), (gib << 30, gib * 7));
     let network = network_id.map_or("alone".to_owned(), |id| format!("in {id}"));
     let private_ip = private_ip.unwrap_or("no address".to_owned());
     let public_ip = public_ip.map_or(String::new(), |ip| format!(" {ip}"));

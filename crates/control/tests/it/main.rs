@@ -31,4 +31,5 @@ mod startup_scripts;
 mod teams;
 mod templates;
 mod update;
+mod upgrades;
 mod world;

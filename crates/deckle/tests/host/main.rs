@@ -20,4 +20,5 @@ mod outside;
 mod reboot;
 mod server;
 mod uninstall;
+mod upgrades;
 mod world;

@@ -10,19 +10,21 @@ use super::Ordered;
 use super::addresses::{address, free_addresses};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::machine_events;
+use crate::machine_events::{self, EventRow};
 use crate::private_networks::{self, NetworkRow};
 use crate::reconciler::Object;
 use crate::store::{Text, Tx};
 
 /// Orders that a machine be in a network. Nothing is ordered where it is there, or on its way there: then
-/// the event is that of the move, while it is under way.
+/// the event is that of the move, while it is under way. `within` is an event that the same request has opened:
+/// the move is a part of it.
 pub(super) async fn move_to(
     app: &App,
     tx: &mut Tx,
     machine: Model,
     network: &PrivateNetworkId,
-) -> Result<(Option<machine_events::EventRow>, Model)> {
+    within: Option<EventRow>,
+) -> Result<(Option<EventRow>, Model)> {
     let found = private_networks::service::find(&**tx, &machine.team_id.0, network).await;
     let found = found.map_err(|error| error.of_field("networkId"))?;
     if found.region != machine.region {
@@ -36,11 +38,13 @@ pub(super) async fn move_to(
         return Ok((open.filter(|event| event.name.0 == MachineEventName::VmMigrate), machine));
     }
     // A move that is under way goes elsewhere: no event of any kind leaves room for another one.
-    if let Some(event) = machine_events::service::open_of(&**tx, &machine.id.0).await? {
+    if within.is_none()
+        && let Some(event) = machine_events::service::open_of(&**tx, &machine.id.0).await?
+    {
         return Err(super::in_the_way(&machine, event));
     }
     let ip = address(tx, Some(&found)).await?;
-    let (event, machine) = order_move(app, tx, &machine, network, ip).await?;
+    let (event, machine) = order_move(app, tx, &machine, network, ip, within).await?;
     Ok((Some(event), machine))
 }
 
@@ -52,8 +56,9 @@ async fn order_move(
     machine: &Model,
     network: &PrivateNetworkId,
     ip: i64,
+    within: Option<EventRow>,
 ) -> Result<Ordered> {
-    let name = MachineEventName::VmMigrate;
+    let name = within.as_ref().map_or(MachineEventName::VmMigrate, |event| event.name.0);
     let mut changes = store::tried_anew(machine);
     changes.moving_to = Set(Some(Text(network.clone())));
     changes.moving_ip = Set(Some(ip));
@@ -63,7 +68,10 @@ async fn order_move(
     }
     changes.shown_state = Set(Text(shown_when_ordered(name, machine.shown_state.0)));
     let machine = store::revise(&**tx, machine, changes, app.clock.now()).await?;
-    let event = machine_events::service::open(app, tx, &machine.team_id.0, &machine.id.0, name).await?;
+    let event = match within {
+        Some(event) => event,
+        None => machine_events::service::open(app, tx, &machine.team_id.0, &machine.id.0, name).await?,
+    };
     tx.wake(Object::Machine(machine.id.0.clone()));
     Ok((event, machine))
 }
@@ -94,7 +102,7 @@ pub async fn move_all_into(app: &App, tx: &mut Tx, team: &TeamId, network: &Netw
         )));
     }
     for (machine, ip) in machines.iter().zip(room) {
-        order_move(app, tx, machine, &network.id.0, ip).await?;
+        order_move(app, tx, machine, &network.id.0, ip, None).await?;
     }
     Ok(())
 }

@@ -9,15 +9,16 @@ use super::super::store::{self, Model};
 use super::super::{namesakes, views};
 use super::addresses::change_public_ip_type;
 use super::moves::move_to;
+use super::upgrades::{self, Upgrade};
 use super::{being_deleted, get};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::Caller;
 use crate::reconciler::Object;
 use crate::store::Tx;
 use crate::{machine_events, names};
 
-/// Changes a machine. There is an event where its host takes part in one: a move.
+/// Changes a machine. There is one event where its host takes part in a change: an upgrade, or else a move.
 pub async fn update(
     app: &App,
     caller: &Caller,
@@ -29,13 +30,20 @@ pub async fn update(
     let mut tx = app.store.begin().await?;
     let mut machine = get(&*tx, caller, id).await?;
     refuse_unbuilt(&wanted)?;
-    refuse_upgrade(app, &wanted, &machine)?;
     if machine.intent.0 == Intent::Gone {
         return Err(being_deleted(id));
     }
-    let mut event = None;
+    let upgrade;
+    (upgrade, machine) = upgrades::upgrade(app, &mut tx, machine, &wanted).await?;
+    let (mut event, ordered) = match upgrade {
+        Upgrade::None => (None, None),
+        Upgrade::UnderWay(event) => (Some(event), None),
+        Upgrade::Ordered(event) => (Some(event.clone()), Some(event)),
+    };
     if let Some(network) = wanted.network_id.and_then(|network| network.0) {
-        (event, machine) = move_to(app, &mut tx, machine, &network).await?;
+        let moved;
+        (moved, machine) = move_to(app, &mut tx, machine, &network, ordered).await?;
+        event = event.or(moved);
     }
     if let Some(name) = name {
         machine = rename(app, &mut tx, machine, name).await?;
@@ -45,33 +53,6 @@ pub async fn update(
     }
     tx.commit().await?;
     Ok(MachineUpdated { event: event.map(machine_events::shown), data: views::shown(app, machine) })
-}
-
-/// Another type or another size takes another event than a move does: neither is there yet. What is said of
-/// them must be so already.
-fn refuse_upgrade(app: &App, wanted: &UpdateMachine, machine: &Model) -> Result<()> {
-    if let Some(label) = &wanted.machine_type {
-        let label = &app.catalogue.wanted(label)?.label;
-        if *label != machine.machine_type {
-            let (id, now) = (&machine.id.0, &machine.machine_type);
-            return Err(Error::Precondition(format!(
-                "machineType: changing it is not built yet in this version; {id} stays {now}"
-            )));
-        }
-    }
-    if let Some(size) = &wanted.disk_size {
-        let largest = app.config.limits.disk_gb;
-        let size = size.whole().filter(|size| (1..=largest).contains(size));
-        let expected =
-            || Error::field("diskSize", format!("expected a whole number of GB from 1 to {largest}"));
-        if size.ok_or_else(expected)? != machine.disk_gib.unsigned_abs() {
-            let (id, now) = (&machine.id.0, machine.disk_gib);
-            return Err(Error::Precondition(format!(
-                "diskSize: changing it is not built yet in this version; the disk of {id} stays at {now} GB"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// What is asked for but not built yet is refused by name, never accepted and ignored.

@@ -121,6 +121,26 @@ machines:
   ps1: 50 GiB on t0nspur5; off",
     },
     Change {
+        name: "an upgrade of a machine that is off, which moves within it",
+        before: &[(NETWORK, lab), (MACHINE, || machine(json!({"startOnCreate": false})))],
+        asked: ("PUT /v1/machines/$1", || json!({"machineType": "C3", "diskSize": 80, "networkId": "$0"})),
+        end: "\
+machines:
+  ps1 web off C3 ny2 in n1 10.64.0.3 none
+networks:
+  n1 lab ny2 10.64.0.0/255.255.255.0
+events:
+  create of ps1: done
+  vm-upgrade of ps1: done
+taken: 0 places, 0 public addresses, 1 networks
+templates:
+  t0nspur5: 3 GiB
+networks:
+  n1: 10.64.0.0/24
+machines:
+  ps1: 80 GiB on t0nspur5; off",
+    },
+    Change {
         name: "a new network that machines move into",
         before: &[
             (MACHINE, || machine(json!({"publicIpType": "static"}))),

@@ -24,10 +24,10 @@ pub struct Changes {
     /// Where its public address comes from; without a reboot
     #[arg(long, value_name = "TYPE", value_parser = one_of::<PublicIpType>(&["static", "dynamic", "none"]))]
     public_ip_type: Option<PublicIpType>,
-    /// The label of its type
+    /// The label of its type, of the same family; the machine is off for it
     #[arg(long, value_name = "LABEL")]
     machine_type: Option<String>,
-    /// The size of its disk
+    /// The size of its disk, which only grows; the machine is off for it
     #[arg(long, value_name = "GB")]
     disk_size: Option<f64>,
 }

@@ -59,6 +59,18 @@ fn what_cannot_be_made_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_machine_that_is_off_gets_another_type_and_a_larger_disk() {
+    let (mut world, _server) = super::world("served_upgrades");
+    let [id] = world.make("machine create --name first --template t0nspur5", ["ps"]);
+    world.run(&format!("machine update {id} --machine-type C5"));
+    world.run(&format!("machine stop {id}"));
+    world.run(&format!("machine update {id} --machine-type C5 --disk-size 20"));
+    world.run(&format!("machine update {id} --machine-type C5 --disk-size 20 --name second"));
+    world.run(&format!("machine update {id} --machine-type A100"));
+    world.run(&format!("machine update {id} --disk-size 10"));
+}
+
+#[test]
 fn a_list_is_walked_page_by_page() {
     let (mut world, _server) = super::world("served_pages");
     for name in ["a", "b", "c"] {
