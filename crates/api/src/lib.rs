@@ -24,6 +24,7 @@ pub mod regions;
 pub mod sessions;
 pub mod shared_drives;
 pub mod sizes;
+pub mod snapshots;
 pub mod ssh_keys;
 pub mod startup_scripts;
 pub mod time;

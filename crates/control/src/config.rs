@@ -184,6 +184,8 @@ pub struct Limits {
     pub drive_gb: u64,
     /// How many firewall rules a network may have, and a machine.
     pub firewall_rules: u64,
+    /// How many snapshots a machine may have that were asked for; those that are taken by themselves do not count.
+    pub snapshots: u64,
 }
 
 impl Limits {
@@ -213,6 +215,7 @@ impl Default for Limits {
             disk_gb: 16_000,
             drive_gb: 16_000,
             firewall_rules: 100,
+            snapshots: 100,
         }
     }
 }

@@ -57,6 +57,7 @@ fn v1() -> OpenApiRouter<App> {
         .merge(shared_drives::http::routes())
         .merge(firewall_rules::http::routes())
         .merge(public_ips::http::routes())
+        .merge(snapshots::http::routes())
         .merge(startup_scripts::http::routes())
         .merge(ssh_keys::routes())
 }

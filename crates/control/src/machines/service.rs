@@ -2,6 +2,7 @@
 
 mod addresses;
 mod create;
+mod disks;
 mod moves;
 mod update;
 mod upgrades;
@@ -21,6 +22,7 @@ use sea_orm::ConnectionTrait;
 
 pub use addresses::{assignable, gain_public_ip, lose_public_ip};
 pub use create::create;
+pub use disks::{for_disk, order_of_disk, order_restore};
 pub use moves::move_all_into;
 pub use update::update;
 
@@ -186,7 +188,7 @@ async fn cancel(app: &App, tx: &Tx, machine: &mut Model, event: &EventRow) -> Re
 }
 
 /// The open event if it is of the same kind; any other one is in the way.
-async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> Result<Option<EventRow>> {
+pub async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> Result<Option<EventRow>> {
     let Some(event) = machine_events::service::open_of(&**tx, &machine.id.0).await? else { return Ok(None) };
     if event.name.0 == name {
         return Ok(Some(event));
@@ -195,7 +197,7 @@ async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> R
 }
 
 /// An open event leaves no room for another one.
-fn in_the_way(machine: &Model, event: EventRow) -> Error {
+pub fn in_the_way(machine: &Model, event: EventRow) -> Error {
     let (machine, name) = (&machine.id.0, event_word(&event));
     let state = if event.dt_started.is_some() { "in progress" } else { "new" };
     let id = event.id.0;

@@ -60,7 +60,8 @@ fn disk(row: &Model, seen: &MachineSeen) -> Disk {
 /// that is ordered with a restore is taken before it.
 fn work(row: &Model, seen: &MachineSeen, snapshots: &Pending) -> Work {
     let Some(disk) = &seen.disk else { return Work::None };
-    let behind = disk.generation < row.restores();
+    // A disk that was brought back from a backup may have finished fewer restores than its row has.
+    let behind = row.restore_to.is_some() && disk.generation < row.restores();
     if behind && (row.restore_is_begun() || snapshots.take.is_none()) {
         return Work::Restore;
     }

@@ -1,5 +1,7 @@
 //! The rules of snapshots.
 
+mod orders;
+
 use deckle_api::Timestamp;
 use deckle_api::ids::{MachineId, SnapshotId};
 use sea_orm::ActiveValue::Set;
@@ -10,6 +12,8 @@ use crate::app::App;
 use crate::error::Result;
 use crate::machines::MachineRow;
 use crate::store::{Text, Tx};
+
+pub use orders::{create, delete, get, list, restore, update};
 
 /// What is to be done to the snapshots of a machine next.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +30,7 @@ pub async fn pending(store: &impl ConnectionTrait, machine: &MachineId) -> Resul
     let first = |wanted: fn(&Model) -> bool| rows.iter().find(|row| wanted(row)).cloned();
     Ok(Pending {
         take: first(|row| row.intent.0 == Intent::Present && !row.made),
-        remove: first(|row| row.intent.0 == Intent::Gone),
+        remove: first(|row| row.intent.0 == Intent::Gone && !row.removed),
     })
 }
 
@@ -41,6 +45,8 @@ pub async fn order(app: &App, tx: &Tx, machine: &MachineRow, name: &str, kind: K
         intent: Text(Intent::Present),
         made: false,
         at_rest: None,
+        given_up: false,
+        removed: false,
         dt_created: app.clock.now().into(),
         dt_deleted: None,
     };
@@ -61,19 +67,34 @@ pub async fn removing(tx: &Tx, row: &Model) -> Result<()> {
     Ok(store::change(&**tx, changes).await?)
 }
 
-/// Says that nothing of a snapshot is left.
-pub async fn removed(tx: &Tx, row: &Model, now: Timestamp) -> Result<()> {
+/// Says that nothing of a snapshot is left. Its row goes when its machine settles, and the event ends.
+pub async fn removed(tx: &Tx, row: &Model) -> Result<()> {
     let mut changes = store::changes(row);
-    changes.dt_deleted = Set(Some(now.into()));
+    changes.removed = Set(true);
     Ok(store::change(&**tx, changes).await?)
 }
 
-/// Gives up the snapshots of a machine that are ordered and not taken. Half of one may be there.
+/// Says that a machine is as it should be: rows whose snapshots are removed go. One that has no disk has no
+/// snapshots either.
+pub async fn machine_settled(tx: &Tx, machine: &MachineId, has_no_disk: bool, now: Timestamp) -> Result<()> {
+    for row in store::of_machine(&**tx, machine).await? {
+        if row.intent.0 == Intent::Gone && (row.removed || has_no_disk) {
+            let mut changes = store::changes(&row);
+            changes.dt_deleted = Set(Some(now.into()));
+            store::change(&**tx, changes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives up the snapshots of a machine that are ordered and not taken: they are not shown any more. Half of one
+/// may be there.
 pub async fn give_up_untaken(tx: &Tx, machine: &MachineId) -> Result<()> {
     for row in store::of_machine(&**tx, machine).await? {
         if row.intent.0 == Intent::Present && !row.made {
             let mut changes = store::changes(&row);
             changes.intent = Set(Text(Intent::Gone));
+            changes.given_up = Set(true);
             store::change(&**tx, changes).await?;
         }
     }

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, Order, QueryOrder};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Micros, Text};
+use crate::store::{Listing, Micros, Text};
 
 /// Who asked for a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Model {
     pub intent: Text<Intent>,
     pub made: bool,
     pub at_rest: Option<String>,
+    pub given_up: bool,
+    pub removed: bool,
     pub dt_created: Micros,
     pub dt_deleted: Option<Micros>,
 }
@@ -51,6 +53,21 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The snapshots of a team's machines, or of one of them, to be ordered and cut.
+pub fn listing(team: &TeamId, machine: Option<&MachineId>, sort: Column) -> Listing<Entity> {
+    let mut rows = Entity::find().filter(Column::TeamId.eq(team.as_str()));
+    if let Some(machine) = machine {
+        rows = rows.filter(Column::MachineId.eq(machine.as_str()));
+    }
+    let shown = rows.filter(Column::DtDeleted.is_null()).filter(Expr::cust("NOT given_up"));
+    Listing::of(shown, sort, Column::Id)
+}
+
+/// A snapshot, whoever's it is, deleted or not.
+pub async fn find(store: &impl ConnectionTrait, id: &SnapshotId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(Text(id.clone())).one(store).await
+}
 
 /// A machine's snapshots, the oldest first.
 pub async fn of_machine(store: &impl ConnectionTrait, machine: &MachineId) -> Result<Vec<Model>, DbErr> {

@@ -8,6 +8,7 @@ use deckle_api::machines::Machine;
 use deckle_api::private_networks::PrivateNetwork;
 use deckle_api::public_ips::PublicIp;
 use deckle_api::shared_drives::SharedDrive;
+use deckle_api::snapshots::Snapshot;
 use serde_json::{Value, json};
 
 pub fn lines<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
@@ -105,6 +106,14 @@ pub fn drive_line(drive: SharedDrive) -> String {
     format!("{id} {name} {} {size_gib} GiB in {network_id} at {mount_point} as {username}", region.0)
 }
 
+pub fn snapshot_line(snapshot: Snapshot) -> String {
+    let Snapshot { id, name, machine_id, is_auto_snapshot } = snapshot;
+    let auto = if is_auto_snapshot { ", by itself" } else { "" };
+    // What is taken before a restore says when.
+    let name = name.split(", 20").next().unwrap_or_default();
+    format!("{id} {name} of {machine_id}{auto}")
+}
+
 pub fn rule_line(rule: FirewallRule) -> String {
     let FirewallRule {
         id: _,
@@ -158,7 +167,7 @@ pub fn numbered(text: &str) -> String {
                 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
                 && !ENGLISH.contains(&bare)
         };
-        match ["ps", "sc", "ev", "te", "sd", "fw", "n"].iter().find(|prefix| minted(prefix)) {
+        match ["ps", "sc", "sl", "ev", "te", "sd", "fw", "n"].iter().find(|prefix| minted(prefix)) {
             Some(prefix) => {
                 let count = counts.entry((*prefix).to_owned()).or_default();
                 let name = names.entry(bare.to_owned()).or_insert_with(|| {

@@ -22,6 +22,7 @@ use deckle_api::paging::Page;
 use deckle_api::private_networks::PrivateNetwork;
 use deckle_api::public_ips::PublicIp;
 use deckle_api::shared_drives::SharedDrive;
+use deckle_api::snapshots::Snapshot;
 use deckle_control::app::App;
 use deckle_control::catalogue::Catalogue;
 use deckle_control::clock::Clock;

@@ -73,7 +73,7 @@ impl Visit<'_> {
             return Ok(Err(fault));
         }
         let tx = self.app.store.begin().await?;
-        snapshots::service::removed(&tx, &snapshot, self.now).await?;
+        snapshots::service::removed(&tx, &snapshot).await?;
         tx.commit().await?;
         Ok(Ok(Next::Now))
     }

@@ -65,6 +65,8 @@ impl Visit<'_> {
         if row.intent.0 == Intent::On {
             changes.ready_boot = Set(Some(row.boots_wanted));
         }
+        // A restore that was ordered is finished.
+        changes.restore_to = Set(None);
         if let Some(machine_type) = &row.next_machine_type {
             changes.machine_type = Set(machine_type.clone());
             changes.next_machine_type = Set(None);
@@ -80,6 +82,7 @@ impl Visit<'_> {
         if row.intent.0 == Intent::On {
             startup_scripts::runs::service::became_ready(&tx, &row.id.0, row.boots()).await?;
         }
+        snapshots::service::machine_settled(&tx, &row.id.0, row.intent.0 == Intent::Blank, self.now).await?;
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
@@ -139,7 +142,9 @@ impl Visit<'_> {
         }
         let row = store::aim(&*tx, &row, Intent::Off, row.boots_wanted, shown, self.now).await?;
         if let Some(event) = open {
-            let told = format!("the guest of {} switched itself off before it was ready", row.id.0);
+            let was_ready = row.ready_boot == Some(row.boots_wanted);
+            let when = if was_ready { "meanwhile" } else { "before it was ready" };
+            let told = format!("the guest of {} switched itself off {when}", row.id.0);
             machine_events::service::end(&tx, &event, End::Error(told), self.now).await?;
         }
         machine_events::service::open(self.app, &tx, &row.team_id.0, &row.id.0, MachineEventName::Stop)

@@ -6,7 +6,7 @@ use super::Story;
 use crate::world::{World, machine};
 
 /// A method with a path, and a body.
-type Asked = (&'static str, fn() -> Value);
+pub type Asked = (&'static str, fn() -> Value);
 
 /// What is asked for, and the world at the end. In a line, `$0` stands for the id or the address that the
 /// first line of `before` has made, and so on.

@@ -2,6 +2,7 @@
 
 use super::Story;
 use super::changes::CHANGES;
+use super::disks::OF_DISKS;
 use super::orders::ORDERS;
 use crate::world::sweep_step;
 
@@ -23,6 +24,11 @@ async fn a_server_killed_while_it_moves_machines_ends_in_the_same_world() {
 #[tokio::test]
 async fn a_server_killed_while_it_leads_addresses_ends_in_the_same_world() {
     killed_at_each_moment_of(&CHANGES[3..]).await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_it_takes_removes_or_restores_ends_in_the_same_world() {
+    killed_at_each_moment_of(OF_DISKS).await;
 }
 
 async fn killed_at_each_moment_of(stories: &[impl Story]) {

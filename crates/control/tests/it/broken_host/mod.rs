@@ -1,6 +1,7 @@
 //! A host that breaks, a server that dies, a request that comes between: each ends as if nothing had been.
 
 mod changes;
+mod disks;
 mod faults;
 mod killed;
 mod more;

@@ -6,6 +6,7 @@ use deckle_engine::emulator::{Call, Fuse};
 
 use super::Story;
 use super::changes::CHANGES;
+use super::disks::OF_DISKS;
 use super::orders::ORDERS;
 use crate::world::sweep_step;
 
@@ -17,6 +18,11 @@ async fn a_call_that_fails_once_changes_no_end() {
 #[tokio::test]
 async fn a_call_of_a_change_that_fails_once_changes_no_end() {
     broken_at_each_call_of(CHANGES).await;
+}
+
+#[tokio::test]
+async fn a_call_for_a_disk_that_fails_once_changes_no_end() {
+    broken_at_each_call_of(OF_DISKS).await;
 }
 
 async fn broken_at_each_call_of(stories: &[impl Story]) {

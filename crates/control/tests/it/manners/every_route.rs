@@ -40,7 +40,7 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
     for noun in NOUNS.into_iter().filter(|noun| *noun != "machines") {
         let body = body_of(&format!("POST /v1/{noun}"), &ids);
         let made = world.ok(&format!("POST /v1/{noun}"), body).await;
-        ids.push((noun, text(made.get("ip").unwrap_or(&made["id"]))));
+        ids.push((noun, text(made.get("ip").or(made["data"].get("id")).unwrap_or(&made["id"]))));
     }
     world.settle().await;
     let session = world.ok("GET /v1/auth/session", Value::Null).await;
@@ -48,12 +48,14 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
     for (path, body) in posts(&ids).into_iter().filter(|(path, _)| path.contains("{id}")) {
         world.ok(&with_id(&format!("POST /v1/{path}"), &ids), body).await;
     }
+    world.settle().await;
     ids
 }
 
 /// What can be made by a POST of its own, each after what it needs.
-const NOUNS: [&str; 7] = [
+const NOUNS: [&str; 8] = [
     "machines",
+    "snapshots",
     "private-networks",
     "public-ips",
     "shared-drives",
@@ -79,6 +81,8 @@ fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBsUtGkq9MTIqFDcJFYVf0cZXJ3mlZ8hVvzXqrF0vYl5 me@here";
     vec![
         ("machines", machine(json!({}))),
+        ("snapshots", json!({"name": "good", "machineId": machine_id})),
+        ("snapshots/{id}/restore", json!({})),
         ("private-networks", json!({"name": "lab", "region": "ny2"})),
         ("shared-drives", json!({"name": "data", "size": 1, "region": "ny2", "networkId": network})),
         ("shared-drives/{id}/resize", json!({"size": 2})),
@@ -156,6 +160,7 @@ fn unknown() -> Vec<(&'static str, String)> {
     [
         ("machines", "ps1"),
         ("machine-events", "ev1"),
+        ("snapshots", "sl1"),
         ("private-networks", "n1"),
         ("shared-drives", "sd1"),
         ("firewall-rules", "fw1"),
@@ -174,6 +179,7 @@ fn unknown_of(line: &str) -> &'static str {
     match noun {
         "machines" => "ps1",
         "machine-events" => "ev1",
+        "snapshots" => "sl1",
         "private-networks" => "n1",
         "shared-drives" => "sd1",
         "firewall-rules" => "fw1",
@@ -218,6 +224,7 @@ async fn scopes_are_enforced_on_every_operation() {
         "machine-events",
         "machine-types",
         "machine-availability",
+        "snapshots",
         "startup-scripts",
         "ssh-keys",
     ];
@@ -269,5 +276,6 @@ async fn every_post_can_be_sent_again() {
         assert_eq!(list["items"].as_array().unwrap().len(), 1, "{line}");
         let made = first.body["id"].as_str().or(first.body["data"]["id"].as_str());
         ids.extend(made.map(|id| (noun, id.to_owned())));
+        world.settle().await;
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::dump::{
     address_line, drive_line, event_line, lines, machine_line, network_line, numbered, rule_line,
+    snapshot_line,
 };
 
 impl World {
@@ -84,6 +85,10 @@ impl World {
         let rules: Page<FirewallRule> = self.list("firewall-rules").await;
         if !rules.items.is_empty() {
             writeln!(text, "firewall rules:{}", lines(rules.items, rule_line)).unwrap();
+        }
+        let snapshots: Page<Snapshot> = self.list("snapshots").await;
+        if !snapshots.items.is_empty() {
+            writeln!(text, "snapshots:{}", lines(snapshots.items, snapshot_line)).unwrap();
         }
         let events: Page<MachineEvent> = self.list("machine-events").await;
         writeln!(text, "events:{}", lines(events.items, event_line)).unwrap();
