@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::client::Client;
 use crate::commands::{
     admin, completions, doctor, firewall_rules, machine_events, machine_types, machines, os_templates,
-    private_networks, public_ips, serve, sessions, shared_drives, ssh_keys, startup_scripts,
+    private_networks, public_ips, serve, sessions, shared_drives, snapshots, ssh_keys, startup_scripts,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -69,6 +69,9 @@ enum Command {
     /// Drives that the machines of a private network share
     #[command(subcommand)]
     SharedDrive(shared_drives::Verb),
+    /// Snapshots of machines' disks: take them, and go back to them
+    #[command(subcommand)]
+    Snapshot(snapshots::Verb),
     /// Firewall rules: what may pass to and from machines
     #[command(subcommand)]
     FirewallRule(firewall_rules::Verb),
@@ -99,6 +102,7 @@ impl Cli {
             Command::PrivateNetwork(verb) => verb.run(self).await,
             Command::PublicIp(verb) => verb.run(self).await,
             Command::SharedDrive(verb) => verb.run(self).await,
+            Command::Snapshot(verb) => verb.run(self).await,
             Command::FirewallRule(verb) => verb.run(self).await,
             Command::StartupScript(verb) => verb.run(self).await,
             Command::SshKey(verb) => verb.run(self).await,

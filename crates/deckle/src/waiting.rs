@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use deckle_api::details::Detail;
 use deckle_api::machine_events::{MachineEvent, MachineEventName, MachineEventState};
-use deckle_api::machines::{Machine, MachineOrdered};
+use deckle_api::machines::Machine;
 use serde_json::{Value, json};
 use tokio::signal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::Cli;
 use crate::client::{Client, Refused};
 use crate::failure::Interrupted;
-use crate::output::{self, view, word};
+use crate::output::{self, Shown, view, word};
 use crate::progress::{FRAME, Progress};
 
 /// The pause after the first look at an event; it grows by half with each, up to the longest.
@@ -36,17 +36,28 @@ pub struct WaitFlags {
     no_wait: bool,
 }
 
-/// Shows what was ordered, after its end unless told not to wait.
+/// Shows what was ordered of a machine, after its end unless told not to wait.
 pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> Result<()> {
-    let ordered: MachineOrdered = view(&answer)?;
+    finish_of::<Machine>(cli, client, flags, "/v1/machines", answer).await
+}
+
+/// Shows what was ordered of an object of a noun, whose path is given, after its end unless told not to wait.
+pub async fn finish_of<T: Shown>(
+    cli: &Cli,
+    client: &Client,
+    flags: WaitFlags,
+    path: &str,
+    answer: Value,
+) -> Result<()> {
+    let event: MachineEvent = view(&answer["event"])?;
     if flags.no_wait {
-        eprintln!("ordered; to wait for it: deckle machine-event wait {}", ordered.event.id);
-        return show(cli, &answer);
+        eprintln!("ordered; to wait for it: deckle machine-event wait {}", event.id);
+        return show::<T>(cli, &answer);
     }
-    let event = wait(client, &ordered.event).await?;
-    let id = ordered.data.id;
-    match client.get(&format!("/v1/machines/{id}")).await {
-        Ok(machine) => show(cli, &json!({"event": event, "data": machine})),
+    let event = wait(client, &event).await?;
+    let id = answer["data"]["id"].as_str().unwrap_or_default();
+    match client.get(&format!("{path}/{id}")).await {
+        Ok(object) => show::<T>(cli, &json!({"event": event, "data": object})),
         // The last that is known of it is what the order answered.
         Err(error) if is_not_found(&error) => {
             let last = json!({"event": event, "data": answer["data"]});
@@ -60,7 +71,7 @@ pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value)
 pub async fn finish_update(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> Result<()> {
     match answer.get("event") {
         Some(_) => finish(cli, client, flags, answer).await,
-        None => show(cli, &answer),
+        None => show::<Machine>(cli, &answer),
     }
 }
 
@@ -100,10 +111,10 @@ async fn watch_detail(client: &Client, path: &str, told: &str) -> Result<()> {
     }
 }
 
-fn show(cli: &Cli, answer: &Value) -> Result<()> {
+fn show<T: Shown>(cli: &Cli, answer: &Value) -> Result<()> {
     match cli.output {
         output::Format::Json => output::print_json(answer),
-        output::Format::Table => cli.output.one::<Machine>(&answer["data"]),
+        output::Format::Table => cli.output.one::<T>(&answer["data"]),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod public_ips;
 pub mod serve;
 pub mod sessions;
 pub mod shared_drives;
+pub mod snapshots;
 pub mod ssh_keys;
 pub mod startup_scripts;
 

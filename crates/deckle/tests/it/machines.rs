@@ -169,3 +169,31 @@ fn an_interrupt_ends_the_wait_and_not_the_work() {
     output.stderr = (rest.join("\n") + "\n").into();
     world.compare("machine start ps8rgduy2k", &output);
 }
+
+#[test]
+fn an_order_of_a_snapshot_is_waited_for_too() {
+    let snapshot =
+        || json!({"id": "sl1", "name": "good", "machineId": "ps8rgduy2k", "isAutoSnapshot": false});
+    let ordered = |name: &str| ok(json!({"event": event(name, "new", None), "data": snapshot()}));
+    let bodies = tell(
+        "snapshots",
+        vec![
+            ("POST /v1/snapshots", ordered("snapshot-create")),
+            (GET_EVENT, ok(event("snapshot-create", "in progress", None))),
+            (GET_EVENT, ok(event("snapshot-create", "error", Some("the disk is full")))),
+            ("POST /v1/snapshots/sl1/restore", ordered("snapshot-restore")),
+            ("POST /v1/snapshots/sl1/restore", ordered("snapshot-restore")),
+            (GET_EVENT, ok(event("snapshot-restore", "done", None))),
+            ("GET /v1/snapshots/sl1", ok(snapshot())),
+            ("GET /v1/snapshots?orderBy=name&machineId=ps8rgduy2k&limit=120", ok(page(&[snapshot()]))),
+        ],
+        &[
+            "snapshot create --name good --machine-id ps8rgduy2k",
+            "snapshot restore sl1 --yes --snapshot-before --no-wait",
+            "snapshot restore sl1 --yes -o json",
+            "snapshot list --machine-id ps8rgduy2k --order-by name --all",
+        ],
+    );
+    assert_eq!(bodies[0], json!({"name": "good", "machineId": "ps8rgduy2k"}));
+    assert_eq!((&bodies[3], &bodies[4]), (&json!({"createSnapshotBeforeRestore": true}), &json!({})));
+}

@@ -5,6 +5,7 @@ mod metrics;
 mod networks;
 mod nouns;
 mod operator;
+mod snapshots;
 mod start;
 mod tls;
 
