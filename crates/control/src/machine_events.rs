@@ -123,6 +123,31 @@ pub mod service {
         Ok(store::insert(&**tx, id, team, machine, name, MachineEventState::New, app.clock.now()).await?)
     }
 
+    /// Opens the event of work that nobody ordered: what its machine's host has lost is mended. The machine has
+    /// no other open one.
+    pub async fn open_unordered(
+        app: &App,
+        tx: &Tx,
+        team: &TeamId,
+        machine: &MachineId,
+        name: MachineEventName,
+    ) -> Result<EventRow> {
+        let event = open(app, tx, team, machine, name).await?;
+        Ok(store::mark_unordered(&**tx, &event).await?)
+    }
+
+    /// Tells what nobody ordered and what does not come about: an event that has failed from the start.
+    pub async fn tell_failed(
+        app: &App,
+        tx: &Tx,
+        team: &TeamId,
+        machine: &MachineId,
+        (name, why): (MachineEventName, String),
+    ) -> Result<()> {
+        let event = open_unordered(app, tx, team, machine, name).await?;
+        end(tx, &event, End::Error(why), app.clock.now()).await
+    }
+
     /// Writes down what needed no work any more: an event that is done from the start.
     pub async fn already_done(
         app: &App,
@@ -168,6 +193,8 @@ mod store {
         pub dt_created: Micros,
         pub dt_started: Option<Micros>,
         pub dt_finished: Option<Micros>,
+        /// Whether nobody has ordered it: it mends what a host has lost.
+        pub unordered: bool,
     }
 
     #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -230,8 +257,15 @@ mod store {
             dt_created: Set(now.into()),
             dt_started: Set(over),
             dt_finished: Set(over),
+            unordered: Set(false),
         };
         Entity::insert(event).exec_with_returning(store).await
+    }
+
+    pub async fn mark_unordered(store: &impl ConnectionTrait, event: &Model) -> Result<Model, DbErr> {
+        let marked =
+            ActiveModel { id: Unchanged(event.id.clone()), unordered: Set(true), ..Default::default() };
+        Entity::update(marked).exec(store).await
     }
 
     pub async fn begin(store: &impl ConnectionTrait, event: &Model, now: Timestamp) -> Result<(), DbErr> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use deckle_api::Timestamp;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId};
 use deckle_engine::Engine;
+use deckle_engine::seen::Loss;
 use deckle_engine::specs::HostNetwork;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -175,13 +176,16 @@ async fn mind_losses(app: App, engine: Arc<dyn Engine>) {
     }
 }
 
-/// Waits until a host has lost something by itself, and has it visited at once: a network, and the drives
-/// that were shared in it.
+/// Waits until a host has lost something, and has it visited at once: a machine, or a network and the drives
+/// that were shared in it. The visit tells whether that was meant to end.
 pub async fn mind_loss(app: &App, engine: &dyn Engine) {
-    let lost = engine.next_loss().await;
-    tracing::warn!(network = %lost, "a server of a network has ended; it is started again");
     let wakes = app.store.wakes();
-    let id = match lost {
+    let network = match engine.next_loss().await {
+        Loss::Machine(id) => return wakes.wake(Object::Machine(id)),
+        Loss::Server(network) => network,
+    };
+    tracing::warn!(%network, "a server of a network has ended; it is started again");
+    let id = match network {
         HostNetwork::Own(id) => return wakes.wake(Object::Machine(id)),
         HostNetwork::Private(id) => id,
     };

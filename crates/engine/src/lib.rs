@@ -21,8 +21,8 @@ use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, Te
 pub use error::{Error, Result};
 use pci::PciAddress;
 use seen::{
-    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
-    SnapshotSeen, TemplateSeen,
+    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, Loss, MachineSeen, NetworkSeen,
+    ScriptRunSeen, SnapshotSeen, TemplateSeen,
 };
 use specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
@@ -80,9 +80,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes a network and all that is in it.
     async fn remove_network(&self, network: &HostNetwork) -> Result<()>;
 
-    /// Waits until something that serves a network has ended by itself, and says which network: its lease
-    /// server, or what shares its drives. What has ended is started again by the calls that ensure it.
-    async fn next_loss(&self) -> HostNetwork;
+    /// Waits until a process of this installation has ended, and says what that was. Only what was looked at
+    /// since it began is noticed. What has ended is started again by the calls that ensure it.
+    async fn next_loss(&self) -> Loss;
 
     /// A shared drive on the host: its image, and its share in `network`.
     async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen>;

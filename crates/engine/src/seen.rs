@@ -7,6 +7,7 @@ use deckle_api::ids::{MachineId, SnapshotId, StartupScriptId};
 use serde::{Deserialize, Serialize};
 
 use crate::pci::PciAddress;
+use crate::specs::HostNetwork;
 
 /// A machine as its host shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,6 +16,10 @@ pub struct MachineSeen {
     pub disk: Option<DiskSeen>,
     /// Whether it is plugged into the network that was asked about, with all that belongs to it.
     pub nic: bool,
+    /// Whether its port is there, whatever else of its place is missing. A machine that is on cannot be given
+    /// another one.
+    #[serde(default)]
+    pub port: bool,
     /// The public address that leads to it, if one does.
     pub public_ip: Option<Ipv4Addr>,
     /// Its power.
@@ -109,6 +114,15 @@ pub enum NetworkSeen {
     Broken,
     /// It is whole, and as the spec says.
     Whole,
+}
+
+/// What a host has lost by itself: the end of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// Something that serves a network: its lease server, or what shares its drives.
+    Server(HostNetwork),
+    /// A machine's virtual machine. One whose power was cut on purpose ends too.
+    Machine(MachineId),
 }
 
 /// A shared drive as its host shows it.

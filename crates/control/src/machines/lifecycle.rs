@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 
 use deckle_api::Timestamp;
 use deckle_api::ids::MachineId;
+use deckle_api::machine_events::MachineEventName;
 use deckle_api::sizes::GB;
 use deckle_engine::Error as Fault;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
@@ -27,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
 use crate::reconciler::Next;
 use crate::snapshots::service::Pending;
-use crate::store::Text;
+use crate::store::{Text, Tx};
 use crate::{firewall_rules, os_templates, private_networks, public_ips, snapshots};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
@@ -124,7 +125,10 @@ impl Visit<'_> {
         let (row, seen) = (&self.row, &self.seen);
         let mut changes = store::changes(row);
         let mut changed = false;
-        let shown = policy::shown(row.intent.0, self.event.as_ref().map(|event| event.name.0), &self.sight);
+        let interrupted = row.settled && policy::is_interrupted(row.intent.0, step, &self.sight);
+        let ordered = self.event.as_ref().map(|event| event.name.0);
+        let event = if interrupted { Some(MachineEventName::Restart) } else { ordered };
+        let shown = policy::shown(row.intent.0, event, &self.sight);
         if shown != row.shown_state.0 && step != Step::Settle && step != Step::Forget {
             changes.shown_state = Set(Text(shown));
             changed = true;
@@ -158,7 +162,8 @@ impl Visit<'_> {
             changed = true;
         }
         if row.settled && step != Step::Settle {
-            if row.named {
+            // What cannot be mended is told where that is written down.
+            if row.named && !matches!(step, Step::HonourGuest | Step::Tell(_)) {
                 tracing::warn!(machine.id = %row.id.0, step = ?step, "a settled machine is not as it should be");
             }
             changes.settled = Set(false);
@@ -184,9 +189,21 @@ impl Visit<'_> {
             && store::change(&*tx, row, changes).await?
             && let Some(noted) = store::find(&*tx, &row.id.0).await?
         {
+            if interrupted && machine_events::service::open_of(&*tx, &noted.id.0).await?.is_none() {
+                self.event = Some(self.open_restart(&tx).await?);
+            }
             self.row = noted;
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Tells the machine's owner that its guest has to boot once more: its host has lost something of it.
+    async fn open_restart(&self, tx: &Tx) -> Result<EventRow> {
+        let (team, id) = (&self.row.team_id.0, &self.row.id.0);
+        let restart = MachineEventName::Restart;
+        let event = machine_events::service::open_unordered(self.app, tx, team, id, restart).await?;
+        machine_events::service::begin(tx, &event, self.now).await?;
+        Ok(event)
     }
 }

@@ -31,6 +31,8 @@ pub struct Sight {
     pub work: Work,
     /// Whether it is plugged in.
     pub nic: bool,
+    /// Whether its port is there, plugged in or not.
+    pub port: bool,
     /// Whether its network knows the names that it is to have there.
     pub names: bool,
     /// Whether it is to be in another network than the one that it is looked for in.
@@ -267,7 +269,7 @@ fn on(sight: &Sight) -> Step {
         Power::Halted | Power::HaltedBefore => return Step::CutPower,
         // A guest that has lost its port cannot be given another one: it starts again.
         Power::OnBefore => return stop(sight),
-        Power::On if !sight.nic => return stop(sight),
+        Power::On if !sight.port => return stop(sight),
         Power::On if matches!(sight.work, Work::Restore | Work::Grow) => return stop(sight),
         Power::On | Power::Off => {}
     }
@@ -307,7 +309,7 @@ fn away(sight: &Sight) -> Option<Step> {
     if matches!(sight.public_ip, PublicIp::Routed | PublicIp::Stray) {
         return Some(Step::UnroutePublicIp);
     }
-    if sight.nic {
+    if sight.nic || sight.port {
         return Some(Step::UnplugNic);
     }
     (sight.own_network && sight.network != Network::Absent).then_some(Step::RemoveNetwork)
@@ -358,6 +360,13 @@ fn clear(intent: Intent, sight: &Sight) -> Step {
         (Disk::NotMade | Disk::Lost, Intent::Gone) => Step::Forget,
         (Disk::NotMade | Disk::Lost, _) => Step::Settle,
     }
+}
+
+/// Whether a machine that was as it should be has to boot once more, though nobody ordered that: its guest has
+/// gone down, or goes down with this step.
+pub fn is_interrupted(intent: Intent, step: Step, sight: &Sight) -> bool {
+    let goes_down = matches!(step, Step::PressPowerButton | Step::AwaitHalt | Step::CutPower);
+    intent == Intent::On && (sight.power == Power::Off || goes_down)
 }
 
 /// What a machine is shown to be doing, given what is wanted, its open event, and what is seen.

@@ -36,6 +36,7 @@ pub fn of(
         disk: disk(row, seen),
         work: work(row, seen, snapshots),
         nic: seen.nic,
+        port: seen.port,
         names: row.named,
         moving: row.moving_to.is_some(),
         public_ip: public_ip(row, seen.public_ip),

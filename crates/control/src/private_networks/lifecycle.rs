@@ -48,7 +48,9 @@ pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
         Ok(next) => Ok(next),
         Err(error) => {
             let trouble = Trouble { told: error.told(), lasts: error.is_final() };
-            tracing::warn!(network.id = %id, error = trouble.told, "a network is not as it should be");
+            if row.trouble.as_ref() != Some(&trouble.told) {
+                tracing::warn!(network.id = %id, error = trouble.told, "a network is not as it should be");
+            }
             let tx = app.store.begin().await?;
             store::tell(&*tx, &row, &trouble, app.clock.now()).await?;
             tx.commit().await?;
@@ -67,6 +69,9 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
     let has_drives = row.intent.0 == Intent::Gone
         && !shared_drives::service::left_in(app.store.read(), &row.id.0).await?.is_empty();
     let step = next(row.intent.0, seen, has_drives);
+    if row.settled && step == Step::Ensure {
+        tracing::warn!(network.id = %row.id.0, ?seen, "a settled network is not as it should be");
+    }
     let acted = match step {
         Step::Ensure => engine.ensure_network(&spec).await,
         Step::Remove => engine.remove_network(&spec.network).await,

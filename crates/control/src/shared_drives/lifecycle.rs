@@ -96,7 +96,10 @@ impl Visit<'_> {
         if !self.row.settled || step == Step::Settle {
             return Ok(());
         }
-        tracing::warn!(drive.id = %self.row.id.0, step = ?step, "a settled drive is not as it should be");
+        // What cannot be mended is told where that is written down.
+        if step != Step::TellLost {
+            tracing::warn!(drive.id = %self.row.id.0, step = ?step, "a settled drive is not as it should be");
+        }
         self.write(|row| row.settled = Set(false)).await.map(drop)
     }
 

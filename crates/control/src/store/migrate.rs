@@ -12,6 +12,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_gpus", include_str!("migrations/0003_gpus.sql")),
     ("0004_accessors", include_str!("migrations/0004_accessors.sql")),
     ("0005_disks", include_str!("migrations/0005_disks.sql")),
+    ("0007_drift", include_str!("migrations/0007_drift.sql")),
     ("0009_snapshots", include_str!("migrations/0009_snapshots.sql")),
 ];
 

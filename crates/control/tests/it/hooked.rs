@@ -10,8 +10,8 @@ use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, Te
 use deckle_engine::emulator::{Call, Emulator, Fuse};
 use deckle_engine::pci::PciAddress;
 use deckle_engine::seen::{
-    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen, NetworkSeen, ScriptRunSeen,
-    SnapshotSeen, TemplateSeen,
+    Capacity, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, Loss, MachineSeen, NetworkSeen,
+    ScriptRunSeen, SnapshotSeen, TemplateSeen,
 };
 use deckle_engine::specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
@@ -86,7 +86,7 @@ macro_rules! hooked {
     ) => {
         #[async_trait]
         impl Engine for Hooked {
-            async fn next_loss(&self) -> HostNetwork {
+            async fn next_loss(&self) -> Loss {
                 self.host.next_loss().await
             }
 

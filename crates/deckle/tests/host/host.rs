@@ -1,7 +1,7 @@
 //! This machine's kernel: what an installation has on it, and how that is wiped away.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ impl Installation<'_> {
         left.extend(self.links().into_iter().map(|name| format!("link {name}")));
         left.extend(self.tables().into_iter().map(|name| format!("table {name}")));
         left.extend(self.mounts().into_iter().map(|at| format!("mount {at}")));
+        left.extend(self.loops().into_iter().map(|device| format!("loop device {device}")));
         for folder in ["machines", "networks", "templates"].map(|name| self.state.join(name)) {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
             left.extend(entries.map(|entry| format!("file {}", entry.path().display())));
@@ -43,6 +44,13 @@ impl Installation<'_> {
         while !self.processes().is_empty() && began.elapsed() < BURIED {
             std::thread::sleep(Duration::from_millis(10));
         }
+        for at in self.mounts().iter().rev() {
+            try_run("umount", &["--lazy", at]);
+        }
+        for device in self.loops() {
+            try_run("losetup", &["--detach", &device]);
+        }
+        let _ = fs::remove_dir_all(self.run());
         for name in self.links() {
             try_run("ip", &["link", "delete", &name]);
         }
@@ -59,15 +67,28 @@ impl Installation<'_> {
         run("nft", &["delete", "table", "inet", &format!("deckle_{}", self.tag)]);
     }
 
-    /// The processes whose command lines name its state folder.
+    /// What lies no longer than the host's boot.
+    fn run(self) -> PathBuf {
+        PathBuf::from(format!("/run/deckle-{}", self.tag))
+    }
+
+    /// The loop devices of its drives.
+    fn loops(self) -> Vec<String> {
+        let listed = said("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+        let folder = self.state.join("drives").display().to_string();
+        let devices = listed.lines().filter(|line| line.contains(&folder));
+        devices.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    }
+
+    /// The processes whose command lines name its folders.
     pub fn processes(self) -> Vec<(i32, String)> {
-        let mark = self.state.display().to_string();
+        let marks = [self.state, &self.run()].map(|folder| folder.display().to_string());
         let ids = fs::read_dir("/proc").unwrap().flatten();
         let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let named = ids.filter_map(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&mark).then_some((pid, line))
+            marks.iter().any(|mark| line.contains(mark)).then_some((pid, line))
         });
         named.collect()
     }
@@ -93,7 +114,9 @@ impl Installation<'_> {
     fn mounts(self) -> Vec<String> {
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        points.filter(|at| Path::new(at).starts_with(self.state)).map(str::to_owned).collect()
+        let ours =
+            |at: &&str| [self.state, &self.run()].iter().any(|folder| Path::new(at).starts_with(folder));
+        points.filter(ours).map(str::to_owned).collect()
     }
 }
 

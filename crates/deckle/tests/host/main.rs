@@ -9,6 +9,7 @@
 mod addresses;
 mod broken;
 mod debian;
+mod drift;
 mod drives;
 mod guest;
 mod host;

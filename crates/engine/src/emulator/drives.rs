@@ -39,11 +39,18 @@ impl World {
         Ok(())
     }
 
-    pub fn lose_drive(&mut self, id: &SharedDriveId) {
-        if let Some(drive) = self.drives.remove(id) {
-            self.taken.disk_bytes -= drive.size_bytes;
-            self.changed.insert(Thing::Drive(id.clone()));
-        }
+    /// The image is gone, and nothing else of it: what it was.
+    pub fn lose_drive(&mut self, id: &SharedDriveId) -> Option<Drive> {
+        let drive = self.drives.remove(id)?;
+        self.taken.disk_bytes -= drive.size_bytes;
+        self.changed.insert(Thing::Drive(id.clone()));
+        Some(drive)
+    }
+
+    pub fn put_back_drive(&mut self, drive: Drive) {
+        self.taken.disk_bytes += drive.size_bytes;
+        self.changed.insert(Thing::Drive(drive.id.clone()));
+        self.drives.insert(drive.id.clone(), drive);
     }
 
     pub fn ensure_share(&mut self, spec: &ShareSpec) -> Result<()> {

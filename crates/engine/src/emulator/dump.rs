@@ -86,9 +86,10 @@ fn network(network: &Network) -> String {
 }
 
 fn plugged(machine: &MachineId, nic: &Nic) -> String {
-    let Nic { mac, ip, names, public_ip } = nic;
+    let Nic { mac, ip, names, public_ip, unguarded } = nic;
     let public = public_ip.map(|public_ip| format!(", public {public_ip}")).unwrap_or_default();
-    format!("{machine} at {ip} ({mac}) as {}{public}", names.join(" "))
+    let unguarded = if *unguarded { ", unguarded" } else { "" };
+    format!("{machine} at {ip} ({mac}) as {}{public}{unguarded}", names.join(" "))
 }
 
 fn machine(machine: &Machine, levers: &Levers, now: Timestamp, pace: Pace) -> String {

@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::error::Result;
 use crate::pci::PciAddress;
 use crate::seen::{
-    Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, MachineSeen,
+    Acceleration, Capacity, Check, ConsoleChunk, DriveSeen, GpuSeen, HostSeen, HostThing, Loss, MachineSeen,
     NetworkSeen, ScriptRunSeen, SnapshotSeen, TemplateSeen, Verdict,
 };
 use crate::specs::{
@@ -78,9 +78,9 @@ impl Engine for Emulator {
         })
     }
 
-    async fn next_loss(&self) -> HostNetwork {
+    async fn next_loss(&self) -> Loss {
         match self.losses.lock().await.recv().await {
-            Some(network) => network,
+            Some(loss) => loss,
             None => std::future::pending().await,
         }
     }

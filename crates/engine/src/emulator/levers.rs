@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use deckle_api::ids::{MachineId, SharedDriveId};
+use deckle_api::ids::{MachineId, SharedDriveId, TemplateId};
 
 use super::gpus::Gpu;
 use super::guest::Nature;
-use super::world::Thing;
+use super::world::{Disk, Drive, Thing};
 use super::{Call, Emulator, Fault, Fuse, Inside};
 use crate::error::{Error, Result};
 use crate::pci::PciAddress;
+use crate::seen::{Loss, TemplateSeen};
 use crate::specs::{BootSpec, HostNetwork};
 
 #[derive(Default)]
@@ -18,6 +19,15 @@ pub(super) struct Levers {
     always: Option<(Call, Fault)>,
     natures: BTreeMap<MachineId, Nature>,
     made: BTreeMap<Call, u64>,
+    aside: Aside,
+}
+
+/// What was taken from the host and can be put back.
+#[derive(Default)]
+struct Aside {
+    disks: BTreeMap<MachineId, Disk>,
+    drives: BTreeMap<SharedDriveId, Drive>,
+    templates: BTreeMap<TemplateId, TemplateSeen>,
 }
 
 /// # Levers
@@ -46,9 +56,12 @@ impl Emulator {
         self.pull(|inside| inside.world.halt(id, now));
     }
 
-    /// The virtual machine is gone: its machine is [off](crate::seen::Power::Off).
+    /// The virtual machine is gone: its machine is [off](crate::seen::Power::Off), and
+    /// [`next_loss`](crate::Engine::next_loss) says so.
     pub fn crash(&self, id: &MachineId) {
         self.pull(|inside| inside.world.cut_power(id));
+        // The receiver lives as long as this host does.
+        let _ = self.lost.send(Loss::Machine(id.clone()));
     }
 
     /// The host goes down and comes back: machines are off, networks and all that is in them are gone;
@@ -66,7 +79,36 @@ impl Emulator {
 
     /// The machine's disk is gone, and nothing else of it.
     pub fn lose_disk(&self, id: &MachineId) {
-        self.pull(|inside| inside.world.lose_disk(id));
+        self.pull(|Inside { world, levers, .. }| {
+            levers.aside.disks.extend(world.lose_disk(id).map(|disk| (id.clone(), disk)));
+        });
+    }
+
+    /// The disk that was lost is there again, as it was.
+    pub fn put_back_disk(&self, id: &MachineId) {
+        self.pull(|Inside { world, levers, .. }| {
+            if let Some(disk) = levers.aside.disks.remove(id) {
+                world.put_back_disk(id, disk);
+            }
+        });
+    }
+
+    /// The template's image is gone. Disks made from it work on.
+    pub fn lose_template(&self, id: &TemplateId) {
+        self.pull(|Inside { world, levers, .. }| {
+            levers.aside.templates.extend(world.templates.get(id).map(|image| (id.clone(), *image)));
+            world.remove_template(id);
+        });
+    }
+
+    /// The template's image that was lost is there again.
+    pub fn put_back_template(&self, id: &TemplateId) {
+        self.pull(|Inside { world, levers, .. }| {
+            if let Some(image) = levers.aside.templates.remove(id) {
+                world.templates.insert(id.clone(), image);
+                world.changed.insert(Thing::Template(id.clone()));
+            }
+        });
     }
 
     /// Some of the network is missing: it is [broken](crate::seen::NetworkSeen::Broken) until it is mended.
@@ -79,9 +121,35 @@ impl Emulator {
         });
     }
 
+    /// The network's packet rules are gone: it is [broken](crate::seen::NetworkSeen::Broken) until it is mended,
+    /// no public address leads into it, and its machines' ports let nothing through.
+    pub fn flush_rules(&self, id: &HostNetwork) {
+        self.break_network(id);
+        self.pull(|Inside { world, .. }| {
+            let Some(network) = world.networks.get_mut(id) else { return };
+            for nic in network.nics.values_mut() {
+                nic.unguarded = true;
+                if let Some(public_ip) = nic.public_ip.take() {
+                    world.public_ips.remove(&public_ip);
+                }
+            }
+        });
+    }
+
     /// The drive's image is gone, and nothing else of it.
     pub fn lose_drive(&self, id: &SharedDriveId) {
-        self.pull(|inside| inside.world.lose_drive(id));
+        self.pull(|Inside { world, levers, .. }| {
+            levers.aside.drives.extend(world.lose_drive(id).map(|drive| (id.clone(), drive)));
+        });
+    }
+
+    /// The image that was lost is there again, as it was.
+    pub fn put_back_drive(&self, id: &SharedDriveId) {
+        self.pull(|Inside { world, levers, .. }| {
+            if let Some(drive) = levers.aside.drives.remove(id) {
+                world.put_back_drive(drive);
+            }
+        });
     }
 
     /// Whether the host does not show a GPU any more.
@@ -109,7 +177,7 @@ impl Emulator {
             }
         });
         // The receiver lives as long as this host does.
-        let _ = self.lost.send(id.clone());
+        let _ = self.lost.send(Loss::Server(id.clone()));
     }
 
     /// Whether the guest ignores the power button.

@@ -32,7 +32,8 @@ impl World {
         let disk = machine.and_then(|machine| machine.disk.as_ref());
         MachineSeen {
             disk: disk.map(disk_seen),
-            nic: self.nic(id, network).is_some(),
+            nic: self.nic(id, network).is_some_and(|nic| !nic.unguarded),
+            port: self.nic(id, network).is_some(),
             public_ip: self.public_ip(id, network),
             power: boot.map_or(Power::Off, |boot| boot.power(now, nature)),
             gpus: boot.map(|boot| boot.gpus.clone()).unwrap_or_default(),
@@ -86,13 +87,17 @@ impl World {
         Ok(())
     }
 
-    /// The disk is gone, and all else of the machine stays.
-    pub fn lose_disk(&mut self, id: &MachineId) {
-        if self.machines.contains_key(id)
-            && let Some(disk) = self.machine(id).disk.take()
-        {
-            self.taken.disk_bytes -= disk.size_bytes;
-        }
+    /// The disk is gone, and all else of the machine stays: what it was.
+    pub fn lose_disk(&mut self, id: &MachineId) -> Option<Disk> {
+        self.machines.get(id)?.disk.as_ref()?;
+        let disk = self.machine(id).disk.take()?;
+        self.taken.disk_bytes -= disk.size_bytes;
+        Some(disk)
+    }
+
+    pub fn put_back_disk(&mut self, id: &MachineId, disk: Disk) {
+        self.taken.disk_bytes += disk.size_bytes;
+        self.machine(id).disk = Some(disk);
     }
 
     pub fn power_on(&mut self, spec: &BootSpec, now: Timestamp) -> Result<()> {

@@ -42,8 +42,7 @@ use shelf::Shelf;
 use world::World;
 
 use crate::error::Result;
-use crate::seen::Capacity;
-use crate::specs::HostNetwork;
+use crate::seen::{Capacity, Loss};
 
 /// What tells the emulator the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -66,9 +65,9 @@ pub struct Emulator {
     inside: Mutex<Inside>,
     clock: Clock,
     pace: Pace,
-    /// The networks that something was lost of.
-    lost: UnboundedSender<HostNetwork>,
-    losses: tokio::sync::Mutex<UnboundedReceiver<HostNetwork>>,
+    /// What was lost.
+    lost: UnboundedSender<Loss>,
+    losses: tokio::sync::Mutex<UnboundedReceiver<Loss>>,
 }
 
 /// What the mutex guards.

@@ -62,7 +62,7 @@ impl World {
         }
         let before = network.nics.get(machine);
         let public_ip = before.and_then(|nic| nic.public_ip);
-        let nic = Nic { mac: *mac, ip: *ip, names: names.clone(), public_ip };
+        let nic = Nic { mac: *mac, ip: *ip, names: names.clone(), public_ip, unguarded: false };
         if before != Some(&nic) {
             network.nics.insert(machine.clone(), nic);
             self.changed.insert(Thing::Network(id.clone()));

@@ -63,6 +63,9 @@ pub(super) struct Nic {
     pub ip: Ipv4Addr,
     pub names: Vec<String>,
     pub public_ip: Option<Ipv4Addr>,
+    /// Whether the guard of its address is missing: the port is there, and lets nothing through.
+    #[serde(default)]
+    pub unguarded: bool,
 }
 
 /// What is kept of a machine, but for its places in networks.

@@ -14,7 +14,7 @@ use super::drives::Drives;
 use super::folder::write_whole;
 use super::gpu::Gpus;
 use super::losses::Losses;
-use super::net::Net;
+use super::net::{Net, PlaceSeen};
 use super::paths::{Paths, Tag};
 use super::vm::{Cgroups, VmSeen, Vms};
 use super::{Settings, acceleration, host, process, things};
@@ -22,8 +22,8 @@ use crate::Engine;
 use crate::error::{Error, Result};
 use crate::pci::PciAddress;
 use crate::seen::{
-    Acceleration, Capacity, ConsoleChunk, DriveSeen, GpuSeen, GuestSeen, HostSeen, HostThing, MachineSeen,
-    NetworkSeen, Power, ScriptRunSeen, SnapshotSeen, TemplateSeen,
+    Acceleration, Capacity, ConsoleChunk, DriveSeen, GpuSeen, GuestSeen, HostSeen, HostThing, Loss,
+    MachineSeen, NetworkSeen, Power, ScriptRunSeen, SnapshotSeen, TemplateSeen,
 };
 use crate::specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
@@ -265,7 +265,7 @@ impl Engine for Linux {
         self.net.remove_network(network).await
     }
 
-    async fn next_loss(&self) -> HostNetwork {
+    async fn next_loss(&self) -> Loss {
         self.losses.next().await
     }
 
@@ -291,15 +291,19 @@ impl Engine for Linux {
 
     async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {
         let disk = self.disks.look_disk(id).await?;
-        let nic = self.net.look_nic(id, network).await?;
+        let PlaceSeen { port, nic } = self.net.look_place(id, network).await?;
         let public_ip = self.net.look_public_ip(id, network).await?;
-        let VmSeen { power, agent, desktop } = self.vms().look(id).await?;
+        let VmSeen { power, agent, desktop, process } = self.vms().look(id).await?;
+        if let Some(process) = process {
+            self.losses.watch(process, &Loss::Machine(id.clone()));
+        }
         let leased = match power {
             Power::On { since, .. } => self.net.leased(id, network, since).await?,
             _ => None,
         };
         let gpus = if power == Power::Off { Vec::new() } else { self.vms().gpus(id)? };
-        Ok(MachineSeen { disk, nic, public_ip, power, gpus, guest: GuestSeen { leased, agent }, desktop })
+        let guest = GuestSeen { leased, agent };
+        Ok(MachineSeen { disk, nic, port, public_ip, power, gpus, guest, desktop })
     }
 
     async fn ensure_disk(&self, spec: &DiskSpec) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Notice of the servers on this host that end by themselves.
+//! Notice of the processes on this host that end by themselves: servers of networks, and virtual machines.
 //!
 //! **Invariant**: a process is watched once, however often it is named. What was ended on purpose is noticed
 //! too: it costs one look.
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::process::Process;
-use crate::specs::HostNetwork;
+use crate::seen::Loss;
 
-/// The servers that are watched, and those that have ended.
+/// The processes that are watched, and those that have ended.
 #[derive(Debug, Clone)]
 pub struct Losses {
     watched: Arc<Mutex<HashSet<Process>>>,
-    ended: UnboundedSender<HostNetwork>,
-    losses: Arc<tokio::sync::Mutex<UnboundedReceiver<HostNetwork>>>,
+    ended: UnboundedSender<Loss>,
+    losses: Arc<tokio::sync::Mutex<UnboundedReceiver<Loss>>>,
 }
 
 impl Default for Losses {
@@ -27,26 +27,26 @@ impl Default for Losses {
 }
 
 impl Losses {
-    /// Has the end of a network's server noticed.
-    pub fn watch(&self, process: Process, network: &HostNetwork) {
+    /// Has the end of a process noticed, as that loss.
+    pub fn watch(&self, process: Process, loss: &Loss) {
         if !self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(process) {
             return;
         }
-        let (losses, network) = (self.clone(), network.clone());
+        let (losses, loss) = (self.clone(), loss.clone());
         tokio::spawn(async move {
             if let Err(error) = process.end().await {
-                tracing::warn!(%network, pid = process.pid, %error, "a server's end cannot be waited for");
+                tracing::warn!(?loss, pid = process.pid, %error, "the end of a process cannot be waited for");
             }
             losses.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
             // Nobody waits once the engine is gone.
-            let _ = losses.ended.send(network);
+            let _ = losses.ended.send(loss);
         });
     }
 
-    /// Waits for the next end of a watched server.
-    pub async fn next(&self) -> HostNetwork {
+    /// Waits for the next end of a watched process.
+    pub async fn next(&self) -> Loss {
         match self.losses.lock().await.recv().await {
-            Some(network) => network,
+            Some(loss) => loss,
             None => std::future::pending().await,
         }
     }
@@ -56,18 +56,19 @@ impl Losses {
 mod tests {
     use super::*;
     use crate::linux::command;
+    use crate::specs::HostNetwork;
 
     #[tokio::test]
-    async fn the_end_of_a_server_is_noticed_once() {
+    async fn the_end_of_a_process_is_noticed_once() {
         let nowhere = std::fs::File::create("/dev/null").unwrap();
         let mut child = command::run("sleep").arg("600").launch(nowhere, &[]).unwrap();
         let process = Process::of_pid(child.id().unwrap()).unwrap().unwrap();
-        let network = HostNetwork::Private("nlost".parse().unwrap());
+        let loss = Loss::Server(HostNetwork::Private("nlost".parse().unwrap()));
         let losses = Losses::default();
-        losses.watch(process, &network);
-        losses.watch(process, &network);
+        losses.watch(process, &loss);
+        losses.watch(process, &loss);
         child.start_kill().unwrap();
-        assert_eq!(losses.next().await, network);
+        assert_eq!(losses.next().await, loss);
         child.wait().await.unwrap();
         let second = tokio::time::timeout(std::time::Duration::from_millis(50), losses.next());
         assert!(second.await.is_err(), "one end is one loss");

@@ -28,10 +28,10 @@ pub async fn a_removed_network_takes_all_in_it_along(host: &Host) {
     case.plug().await;
     let public_ip = case.public_ip_spec(host.public_ips[0]);
     case.engine().ensure_public_ip(&public_ip).await.unwrap();
-    assert!(case.seen().await.nic);
+    assert!(case.seen().await.nic && case.seen().await.port);
     case.engine().remove_network(&case.network).await.unwrap();
     let seen = case.seen().await;
-    assert_eq!((seen.nic, seen.public_ip), (false, None));
+    assert_eq!((seen.nic, seen.port, seen.public_ip), (false, false, None));
     assert_eq!(case.things().await, []);
     case.engine().ensure_network(&case.network_spec()).await.unwrap();
     let seen = case.seen().await;

@@ -79,6 +79,9 @@ impl Visit<'_> {
         if !store::change(&*tx, row, changes).await? {
             return Ok(Next::Now);
         }
+        if row.trouble.is_some() {
+            tracing::info!(machine.id = %row.id.0, "what a machine stumbled over is over");
+        }
         if row.intent.0 == Intent::On {
             startup_scripts::runs::service::became_ready(&tx, &row.id.0, row.boots()).await?;
         }
@@ -134,6 +137,7 @@ impl Visit<'_> {
         if !store::still_wanted(&*tx, row).await? {
             return Ok(Ok(Next::Now));
         }
+        tracing::info!(machine.id = %row.id.0, "a guest has switched itself off");
         let shown = MachineState::Stopping;
         let mut row = row.clone();
         let open = machine_events::service::open_of(&*tx, &row.id.0).await?;
@@ -173,7 +177,8 @@ impl Visit<'_> {
     }
 }
 
-/// Writes down a fault of the host. A final one, or one that has lasted too long, ends the open event.
+/// Writes down a fault of the host. A final one, or one that has lasted too long, ends the open event; where no
+/// event is open, a final one is told by an event that has failed. What is told already is told once.
 pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Next> {
     let now = app.clock.now();
     let limits = &app.config.limits;
@@ -184,18 +189,38 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
     let since = row.failing_since.unwrap_or(now.into());
     let failures = row.failures + 1;
     let told = fault.told();
-    tracing::warn!(machine.id = %row.id.0, failures, error = told, "a step failed");
     let event = machine_events::service::open_of(&*tx, &row.id.0).await?;
+    let known = row.trouble.as_ref() == Some(&told);
+    let longest = Next::In(limits.pause_s_max * 1000);
+    if event.is_none()
+        && known
+        && (fault.is_final() || pause_ms(row.failures, limits.pause_s_max) == limits.pause_s_max * 1000)
+    {
+        return Ok(longest);
+    }
+    if known {
+        tracing::debug!(machine.id = %row.id.0, failures, error = told, "a step failed again");
+    } else {
+        tracing::warn!(machine.id = %row.id.0, failures, error = told, "a step failed");
+    }
     let too_long = now.seconds_since(since.into()) >= limits.failing_s as f64;
     if let Some(event) = event.as_ref().filter(|event| event.dt_started.is_none()) {
         machine_events::service::begin(&tx, event, now).await?;
+    }
+    if event.is_none()
+        && row.trouble.is_none()
+        && fault.is_final()
+        && let Some(name) = in_doubt(row.intent.0)
+    {
+        let failed = (name, told.clone());
+        machine_events::service::tell_failed(app, &tx, &row.team_id.0, &row.id.0, failed).await?;
     }
     let ended = event.filter(|_| fault.is_final() || too_long);
     let mut row = row.clone();
     if let Some(event) = &ended {
         machine_events::service::end(&tx, event, End::Error(told.clone()), now).await?;
         take_back(&tx, &mut row, event.name.0).await?;
-        let intent = after_failure(event.name.0, row.intent.0);
+        let intent = if event.unordered { row.intent.0 } else { after_failure(event.name.0, row.intent.0) };
         let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
         row = store::aim(&*tx, &row, intent, row.boots_wanted, shown, now).await?;
     }
@@ -223,6 +248,15 @@ pub async fn take_back(tx: &Tx, row: &mut Model, order: MachineEventName) -> Res
             snapshots::service::give_up_untaken(tx, &row.id.0).await
         }
         _ => Ok(()),
+    }
+}
+
+/// What a fault stands in the way of that nobody's order has met: the event that tells it.
+fn in_doubt(intent: Intent) -> Option<MachineEventName> {
+    match intent {
+        Intent::On => Some(MachineEventName::Restart),
+        Intent::Off => Some(MachineEventName::Start),
+        Intent::Blank | Intent::Gone => None,
     }
 }
 

@@ -14,6 +14,7 @@ prop_compose! {
         disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
         work in prop::sample::select(vec![Work::None, Work::Take, Work::Remove, Work::Restore, Work::Grow]),
         nic: bool,
+        port: bool,
         names: bool,
         moving: bool,
         public_ip in prop::sample::select(vec![PublicIp::Free, PublicIp::Wanted, PublicIp::Held, PublicIp::Routed, PublicIp::Stray]),
@@ -23,7 +24,9 @@ prop_compose! {
         guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
         button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
     ) -> Sight {
-        Sight { own_network, network, disk, work, nic, names, moving, public_ip, claimed, placed, power, guest, button }
+        // What is plugged in has a port.
+        let port = port || nic;
+        Sight { own_network, network, disk, work, nic, port, names, moving, public_ip, claimed, placed, power, guest, button }
     }
 }
 
@@ -40,7 +43,7 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::MakeDisk => sight.disk = Disk::Unrecorded,
         Step::RecordDisk => sight.disk = Disk::There,
         Step::TakeSnapshot | Step::RemoveSnapshot | Step::Restore | Step::GrowDisk => sight.work = Work::None,
-        Step::PlugNic => (sight.nic, sight.names) = (true, true),
+        Step::PlugNic => (sight.nic, sight.port, sight.names) = (true, true, true),
         Step::HoldPublicIp => sight.public_ip = PublicIp::Held,
         Step::RoutePublicIp => sight.public_ip = PublicIp::Routed,
         Step::Place => sight.placed = true,
@@ -62,11 +65,14 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::UnroutePublicIp => sight.public_ip = PublicIp::Held,
         Step::DropPublicIp => sight.public_ip = free,
         Step::Displace => sight.placed = false,
-        Step::UnplugNic => sight.nic = false,
-        Step::RemoveNetwork => (sight.network, sight.nic) = (Network::Absent, false),
+        Step::UnplugNic => (sight.nic, sight.port) = (false, false),
+        Step::RemoveNetwork => {
+            (sight.network, sight.nic, sight.port) = (Network::Absent, false, false);
+        }
         Step::DeleteDisk => sight.disk = Disk::NotMade,
         Step::Move => {
-            (sight.moving, sight.own_network, sight.nic, sight.names) = (false, false, false, false)
+            (sight.moving, sight.own_network, sight.names) = (false, false, false);
+            (sight.nic, sight.port) = (false, false);
         }
         Step::Settle | Step::Forget | Step::Tell(_) => {}
     }
@@ -77,7 +83,7 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
 fn is_away(sight: &Sight) -> bool {
     let network = sight.own_network && sight.network != Network::Absent;
     let led_to = matches!(sight.public_ip, PublicIp::Routed | PublicIp::Stray);
-    sight.power == Power::Off && !sight.nic && !network && !led_to
+    sight.power == Power::Off && !sight.nic && !sight.port && !network && !led_to
 }
 
 /// What is there of a machine that is off, its disk left aside: a claimed address is kept, and leads nowhere.
@@ -138,6 +144,14 @@ proptest! {
             sight = after(step, sight, &mut intent, wants_ip, hears);
         }
         prop_assert!(false, "{intent:?} from {first:?} has no end; last seen {sight:?}");
+    }
+
+    /// A guest that has its port is not switched off for want of the rest of its place.
+    #[test]
+    fn what_can_be_mended_under_a_guest_is(first in sights()) {
+        let sight = Sight { port: true, power: Power::On, moving: false, work: Work::None, ..first };
+        let step = next(Intent::On, &sight);
+        prop_assert!(!is_interrupted(Intent::On, step, &sight), "{:?}", step);
     }
 
     #[test]

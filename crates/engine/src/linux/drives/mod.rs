@@ -38,7 +38,7 @@ use super::folder::{apart, unless_absent};
 use super::losses::Losses;
 use super::paths::Paths;
 use crate::error::{Error, Result};
-use crate::seen::{Check, DriveImageSeen, DriveSeen, HostThing, ShareSeen};
+use crate::seen::{Check, DriveImageSeen, DriveSeen, HostThing, Loss, ShareSeen};
 use crate::specs::{DriveSpec, HostNetwork, ShareSpec, drives_address};
 use image::Image;
 use loops::Loop;
@@ -136,7 +136,7 @@ impl Drives {
         self.mount(&server, &spec.drive, &image).await?;
         self.give(&server.mounted(&spec.drive), uid).await?;
         let process = server.ensure(drives_address(spec.cidr), uid).await?;
-        self.losses.watch(process, &HostNetwork::Private(spec.network.clone()));
+        self.losses.watch(process, &Loss::Server(HostNetwork::Private(spec.network.clone())));
         server.ensure_share(spec, uid).await?;
         server.resume().await
     }
@@ -194,7 +194,7 @@ impl Drives {
             return Ok(None);
         }
         let Some(process) = server.serving().await? else { return Ok(None) };
-        self.losses.watch(process, &HostNetwork::Private(network.clone()));
+        self.losses.watch(process, &Loss::Server(HostNetwork::Private(network.clone())));
         Ok(conf::number_in(&share).map(|password_number| ShareSeen { password_number }))
     }
 

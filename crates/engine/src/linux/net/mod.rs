@@ -53,6 +53,7 @@ use crate::seen::{Check, HostThing, NetworkSeen};
 use crate::specs::{HostNetwork, NetworkSpec, NicSpec, PublicIpSpec};
 pub use gate::{Gate, PORT};
 use lease_server::LeaseServer;
+pub use nic::PlaceSeen;
 use place::Place;
 
 /// The networks of one installation on this host.
@@ -117,6 +118,11 @@ impl Net {
 
     /// Whether a machine is plugged into a network, with all that belongs to it.
     pub async fn look_nic(&self, machine: &MachineId, network: &HostNetwork) -> Result<bool> {
+        self.look_place(machine, network).await.map(|seen| seen.nic)
+    }
+
+    /// The same, and whether at least its port is there.
+    pub async fn look_place(&self, machine: &MachineId, network: &HostNetwork) -> Result<PlaceSeen> {
         nic::look(self, machine, network).await
     }
 

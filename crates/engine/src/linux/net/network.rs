@@ -8,7 +8,7 @@ use super::place::Place;
 use super::rules::Ruleset;
 use super::{Net, firewall, gate, host_rules, name_servers, public_ip, rules, uplink};
 use crate::error::Result;
-use crate::seen::NetworkSeen;
+use crate::seen::{Loss, NetworkSeen};
 use crate::specs::{HostNetwork, Mac, NetworkSpec, drives_address};
 
 /// The kernel's settings in a namespace; one more is the [firewall]'s.
@@ -79,7 +79,7 @@ pub(super) async fn mtu_of_host() -> Result<u32> {
 /// Has the end of the network's lease server noticed, if one runs.
 fn watch(net: &Net, network: &HostNetwork) -> Result<()> {
     if let Some(process) = net.lease_server(network).process()? {
-        net.losses.watch(process, network);
+        net.losses.watch(process, &Loss::Server(network.clone()));
     }
     Ok(())
 }

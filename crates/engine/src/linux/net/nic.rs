@@ -10,17 +10,29 @@ use super::{Net, network, public_ip, rules};
 use crate::error::Result;
 use crate::specs::{HostNetwork, NicSpec};
 
-pub(super) async fn look(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<bool> {
+/// A machine's place in a network, as it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlaceSeen {
+    /// Whether its port is there.
+    pub port: bool,
+    /// Whether all of its place is there, and as it should be.
+    pub nic: bool,
+}
+
+pub(super) async fn look(net: &Net, machine: &MachineId, network: &HostNetwork) -> Result<PlaceSeen> {
     let (place, port) = (net.place(network), net.paths.tap(machine));
-    let Some(card) = net.lease_server(network).cards().look(machine)? else { return Ok(false) };
     if !place.is_there() {
-        return Ok(false);
+        return Ok(PlaceSeen::default());
     }
     let inside = ip::links(&place).await?;
-    let plugged = ip::named(&inside, &port).filter(|link| link.is_up());
-    let plugged = plugged.is_some_and(|link| link.master.as_deref() == Some(BRIDGE));
+    let Some(link) = ip::named(&inside, &port) else { return Ok(PlaceSeen::default()) };
+    let Some(card) = net.lease_server(network).cards().look(machine)? else {
+        return Ok(PlaceSeen { port: true, nic: false });
+    };
+    let on_bridge = link.is_up() && link.master.as_deref() == Some(BRIDGE);
     let passes = network_rules::passes(&port, card.mac, card.ip);
-    Ok(plugged && network_rules::is_plugged(&rules::look(&place).await?, &passes))
+    let nic = on_bridge && network_rules::is_plugged(&rules::look(&place).await?, &passes);
+    Ok(PlaceSeen { port: true, nic })
 }
 
 pub(super) async fn ensure(net: &Net, spec: &NicSpec) -> Result<()> {

@@ -41,6 +41,7 @@ use super::Settings;
 use super::disk::free_bytes;
 use super::folder::Folder;
 use super::paths::Paths;
+use super::process::Process;
 use crate::error::{Error, Result};
 use crate::pci::PciAddress;
 use crate::script_run;
@@ -73,6 +74,8 @@ pub struct VmSeen {
     pub agent: AgentSeen,
     /// Where its desktop is reached.
     pub desktop: Option<SocketAddr>,
+    /// Its process, unless it is off.
+    pub process: Option<Process>,
 }
 
 impl Vms {
@@ -100,7 +103,8 @@ impl Vms {
         let found = Running::find(&folder).map_err(|error| Error::passing(act(), error))?;
         let Some(running) = found else { return Ok(VmSeen::default()) };
         match self.ask(&folder, &running).await {
-            Ok(seen) => Ok(seen),
+            Ok(seen) if seen.power == Power::Off => Ok(seen),
+            Ok(seen) => Ok(VmSeen { process: Some(running.process), ..seen }),
             // A process that hangs up is ending; it holds its disk a moment longer.
             Err(_) if running.process.wait(ENDS_MAX).await.is_ok() => Ok(VmSeen::default()),
             Err(error) => Err(Error::passing(act(), error)),
@@ -139,7 +143,7 @@ impl Vms {
             }
             _ => AgentSeen::Absent,
         };
-        Ok(VmSeen { power, agent, desktop })
+        Ok(VmSeen { power, agent, desktop, process: None })
     }
 
     /// Asks the guest to shut down; a machine that is off has nothing to ask.

@@ -91,6 +91,10 @@ impl Vms {
     ) -> std::result::Result<Child, Trouble> {
         let (header, _) = header::read(&folder.disk()).map_err(Trouble::disk)?;
         let header = header.ok_or(Trouble::Lasting("its disk is not qcow2 any more".into()))?;
+        if header.backing_file.is_some() && !folder.template().try_exists()? {
+            let why = "the image that its disk began as, template.qcow2 beside it, is missing: put that back";
+            return Err(Trouble::Lasting(why.into()));
+        }
         let image = seed::image(spec).map_err(|error| Trouble::Lasting(error.into()))?;
         folder.write(&folder.seed(), &image, uid)?;
         console::ensure(&folder.serial_log(), uid)?;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use deckle_engine::linux::process::Process;
+use deckle_engine::seen::Loss;
 use deckle_engine::specs::{DriveSpec, drives_address};
 
 use crate::contract::{Case, GIB};
@@ -56,7 +57,7 @@ async fn a_hard_mount_goes_on_through_a_growth_and_a_killed_server() {
         process.kill(NOTICED).await.unwrap();
     }
     let lost = tokio::time::timeout(NOTICED, engine.next_loss()).await.unwrap();
-    assert_eq!(lost, case.network);
+    assert_eq!(lost, Loss::Server(case.network.clone()));
     engine.ensure_share(&share).await.unwrap();
 
     let said = hear(&case, "told all").await;

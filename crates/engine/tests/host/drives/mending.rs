@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 
-use deckle_engine::seen::{DriveImageSeen, DriveSeen, NetworkSeen};
+use deckle_engine::seen::{DriveImageSeen, DriveSeen, Loss, NetworkSeen};
 use deckle_engine::specs::{HostNetwork, ShareSpec};
 
 use super::world::{DriveWorld, GIB, MIB, does, drive_spec, fetched, file, share_spec};
@@ -33,7 +33,7 @@ async fn a_killed_server_is_noticed_and_serves_again() {
         assert!(before.len() > 1, "a client has a process of its own");
         before[0].kill(NOTICED).await.unwrap();
         let lost = tokio::time::timeout(NOTICED, world.losses.next()).await.unwrap();
-        assert_eq!(lost, network.network);
+        assert_eq!(lost, Loss::Server(network.network.clone()));
         assert_eq!(world.shared(&one).await, None);
 
         world.drives.ensure_share(&one).await.unwrap();

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use deckle_api::Timestamp;
-use deckle_engine::seen::{HostThing, NetworkSeen};
+use deckle_engine::linux::net::PlaceSeen;
+use deckle_engine::seen::{HostThing, Loss, NetworkSeen};
 use deckle_engine::specs::{NetworkSpec, NicSpec};
 
 use super::guest::Guest;
@@ -104,7 +105,7 @@ async fn a_lease_server_that_ends_is_noticed_and_comes_back_with_its_leases() {
         let began = Instant::now();
         done("kill", &["-9", &lease_server(&here).to_string()]);
         let lost = tokio::time::timeout(SOON, world.losses.next()).await;
-        assert_eq!(lost.expect("nothing was noticed"), spec.network, "one {round}");
+        assert_eq!(lost.expect("nothing was noticed"), Loss::Server(spec.network.clone()), "one {round}");
         assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Broken);
         world.net.ensure_network(&spec).await.unwrap();
         assert_eq!(world.net.look_network(&spec).await.unwrap(), NetworkSeen::Whole);
@@ -132,6 +133,27 @@ async fn what_is_broken_inside_is_seen_and_mended() {
         ("default route deleted", true, true),
     ])
     .await;
+}
+
+/// A guest keeps its port while the rest of its place is made again, and only then.
+#[tokio::test]
+async fn a_port_without_its_pass_is_told_from_one_that_is_gone() {
+    let world = World::new().await;
+    let spec = world.network("a", "10.64.8.0/24").await;
+    let nic = nic(&spec, "a", 2);
+    mend(&world, &spec, &nic).await;
+    let namespace = world.namespace(&spec.network);
+    let look = || world.net.look_place(&nic.machine, &spec.network);
+    assert_eq!(look().await.unwrap(), PlaceSeen { port: true, nic: true });
+    for damage in ["nft flush ruleset", "ip link delete br0"] {
+        let words = ["netns", "exec", &namespace].into_iter().chain(damage.split(' '));
+        done("ip", &words.collect::<Vec<_>>());
+        assert_eq!(look().await.unwrap(), PlaceSeen { port: true, nic: false }, "{damage}");
+        mend(&world, &spec, &nic).await;
+        assert_eq!(look().await.unwrap(), PlaceSeen { port: true, nic: true }, "{damage}");
+    }
+    ip(&format!("-n {namespace} link delete {}", world.paths.tap(&nic.machine)));
+    assert_eq!(look().await.unwrap(), PlaceSeen { port: false, nic: false });
 }
 
 #[tokio::test]
