@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::ids::{ApiKeyId, MachineId, TeamId, TemplateId, UserId};
-use crate::os_templates::OsTemplate;
+use crate::os_templates::{AgentType, OsTemplate};
 
 /// What a member of a team may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -149,6 +149,8 @@ pub struct ImportTemplate {
     /// Whether its guests have an agent; true when left out. Without one, a machine counts as ready as
     /// soon as it has its address.
     pub has_agent: Optional<bool>,
+    /// What kind of agent it has: `LinuxDesktop` gives its machines a desktop; `LinuxHeadless` when left out.
+    pub agent_type: Optional<AgentType>,
 }
 
 /// A template as an operator sees it: `GET /admin/templates` answers a list of them.

@@ -6,6 +6,7 @@
 pub mod accessors;
 pub mod admin;
 pub mod consoles;
+pub mod desktops;
 pub mod details;
 pub mod errors;
 mod fields;

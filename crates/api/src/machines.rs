@@ -25,7 +25,7 @@ pub struct Machine {
     pub os: String,
     /// The label of its type.
     pub machine_type: String,
-    /// What kind of agent its template has: `LinuxHeadless`.
+    /// What kind of agent its template has: `LinuxHeadless`, or `LinuxDesktop` for a machine with a desktop.
     pub agent_type: String,
     /// Virtual processors.
     #[schema(value_type = f64)]

@@ -1,6 +1,8 @@
 //! Templates of operating systems on the wire.
 
 use deckle_api_macros::wire;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::ids::TemplateId;
@@ -13,7 +15,7 @@ pub struct OsTemplate {
     pub id: TemplateId,
     /// Its name.
     pub name: String,
-    /// What kind of agent it has: `LinuxHeadless`.
+    /// What kind of agent it has: `LinuxHeadless`, or `LinuxDesktop` where its machines have a desktop.
     pub agent_type: String,
     /// Its operating system, in words.
     pub operating_system_label: String,
@@ -23,6 +25,26 @@ pub struct OsTemplate {
     pub available_machine_types: Vec<AvailableMachineType>,
     /// When it was taken in.
     pub dt_created: Timestamp,
+}
+
+/// What kind of agent a template that is taken in has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub enum AgentType {
+    /// Its machines are reached over the network.
+    #[default]
+    LinuxHeadless,
+    /// Its machines have a desktop too.
+    LinuxDesktop,
+}
+
+impl AgentType {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LinuxHeadless => "LinuxHeadless",
+            Self::LinuxDesktop => "LinuxDesktop",
+        }
+    }
 }
 
 /// A machine type that a template runs on.

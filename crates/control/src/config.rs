@@ -1,13 +1,16 @@
 //! The settings of a server: a TOML file, every value with a default, every limit with a name.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use deckle_api::regions::Region;
 use deckle_engine::emulator::PretendedGpus;
+use deckle_engine::linux::Settings as Linux;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::names;
 
 /// All that an operator may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,7 +112,33 @@ impl Config {
         if let Some((one, other)) = self.overlap() {
             wrong.insert("public_pools", format!("{one} and {other} overlap; no two ranges may"));
         }
+        if let Some((setting, told)) = self.wrong_desktops() {
+            wrong.insert(setting, told);
+        }
         wrong
+    }
+
+    /// What is wrong with where desktops listen, or with what clients are told of it.
+    fn wrong_desktops(&self) -> Option<(&'static str, String)> {
+        let linux = &self.linux;
+        let first_max = u16::MAX - Linux::DESKTOP_PORTS + 1;
+        if !(1..=first_max).contains(&linux.desktop_first_port) {
+            let told = format!("expected 1 to {first_max}: the {} ports from it on", Linux::DESKTOP_PORTS);
+            return Some(("linux.desktop_first_port", told));
+        }
+        let hostname = linux.desktop_hostname.as_deref()?;
+        let (address, named) = (linux.desktop_address, hostname.parse::<IpAddr>().ok());
+        let told = match named {
+            Some(named) if named.is_unspecified() => format!("nobody can connect to {named}; name this host"),
+            Some(named) if !address.is_unspecified() && named.is_loopback() != address.is_loopback() => {
+                format!("desktops listen on {address}, and {named} does not lead there; change one of them")
+            }
+            None if !names::is_host_name(hostname) => {
+                "expected a host name or an address, such as desk.example.com".to_owned()
+            }
+            _ => return None,
+        };
+        Some(("linux.desktop_hostname", told))
     }
 
     /// Two ranges that have an address in common, one of them of public addresses.
@@ -241,6 +270,39 @@ mod tests {
         assert_eq!(wrong("[limits]\nrequests_burst = 0"), ["limits.requests_burst"]);
         assert_eq!(wrong("[limits]\nrequests_s = 2000000"), ["limits.requests_s"]);
         assert!(Config::read("[limits]\nrequests_s = -1").is_err());
+    }
+
+    #[test]
+    fn desktops_that_nobody_could_reach_are_named() {
+        let wrong = |text: &str| Config::read(&format!("[linux]\n{text}")).unwrap().contradictions();
+        for fine in [
+            "desktop_address = '0.0.0.0'",
+            "desktop_address = '0.0.0.0'\ndesktop_hostname = 'desk.example.com'",
+            "desktop_address = '10.0.0.5'\ndesktop_hostname = '198.51.100.7'",
+            "desktop_address = '::'\ndesktop_hostname = '2001:db8::1'",
+            "desktop_hostname = 'localhost'",
+            "desktop_first_port = 64536",
+        ] {
+            assert_eq!(wrong(fine), BTreeMap::new(), "{fine}");
+        }
+        for (text, setting, told) in [
+            ("desktop_first_port = 64537", "linux.desktop_first_port", "expected 1 to 64536"),
+            ("desktop_first_port = 0", "linux.desktop_first_port", "expected 1 to 64536"),
+            ("desktop_hostname = '0.0.0.0'", "linux.desktop_hostname", "nobody can connect to 0.0.0.0"),
+            ("desktop_hostname = ''", "linux.desktop_hostname", "expected a host name"),
+            ("desktop_hostname = 'a b'", "linux.desktop_hostname", "expected a host name"),
+            ("desktop_hostname = 'host:5900'", "linux.desktop_hostname", "expected a host name"),
+            ("desktop_hostname = '10.0.0.5'", "linux.desktop_hostname", "desktops listen on 127.0.0.1, and"),
+            (
+                "desktop_address = '10.0.0.5'\ndesktop_hostname = '127.0.0.1'",
+                "linux.desktop_hostname",
+                "desktops listen on 10.0.0.5, and 127.0.0.1",
+            ),
+        ] {
+            let wrong = wrong(text);
+            assert!(wrong.get(setting).is_some_and(|found| found.starts_with(told)), "{text}: {wrong:?}");
+        }
+        assert!(Config::read("[linux]\ndesktop_address = 'here'").is_err());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod machines;
 pub mod meters;
 mod names;
 mod os_templates;
+mod passwords;
 mod patience;
 mod private_networks;
 mod protections;

@@ -32,6 +32,12 @@ pub fn dns_label(name: &str) -> Option<String> {
     right.then_some(label)
 }
 
+/// Whether a text is a host's name: labels with dots between them.
+pub fn is_host_name(text: &str) -> bool {
+    const CHARS_MAX: usize = 253;
+    text.len() <= CHARS_MAX && text.split('.').all(|label| dns_label(label).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +48,16 @@ mod tests {
         assert!(checked("name", &"ä".repeat(255)).is_ok());
         for wrong in ["", "   ", "a\nb", "a\0", &"x".repeat(256)] {
             assert!(checked("name", wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_labels_with_dots() {
+        for right in ["desk", "desk.Example.com", "a-1.b"] {
+            assert!(is_host_name(right), "{right}");
+        }
+        for wrong in ["", ".", "a.", "a..b", "a b", "a:1", "[::1]", &"a.".repeat(127)] {
+            assert!(!is_host_name(wrong), "{wrong}");
         }
     }
 

@@ -2,7 +2,9 @@
 
 use axum::extract::State;
 use deckle_api::ids::TemplateId;
-use deckle_api::os_templates::{AvailableMachineType, ListOsTemplates, OsTemplate, OsTemplateOrder};
+use deckle_api::os_templates::{
+    AgentType, AvailableMachineType, ListOsTemplates, OsTemplate, OsTemplateOrder,
+};
 use deckle_api::paging::Page;
 use deckle_api::sizes::{GB, SizeGb};
 use utoipa_axum::router::OpenApiRouter;
@@ -51,9 +53,6 @@ pub mod service {
     use crate::error::{Error, Result, chain};
     use crate::store::{Cursors, Text};
     use crate::{machines, names};
-
-    /// The kind of agent that every template has: there is no desktop and no Windows.
-    const AGENT_TYPE: &str = "LinuxHeadless";
 
     pub(super) async fn list(app: &App, query: ListOsTemplates) -> Result<Page<OsTemplate>> {
         let OsTemplateOrder::Name = query.order_by.unwrap_or_default();
@@ -118,7 +117,7 @@ pub mod service {
             id: Text(id.clone()),
             name_folded: names::folded(&name),
             name,
-            agent_type: AGENT_TYPE.to_owned(),
+            agent_type: wanted.agent_type.unwrap_or_default().word().to_owned(),
             operating_system_label: names::checked("operatingSystemLabel", &label)?,
             has_agent: wanted.has_agent.unwrap_or(true),
             size_bytes: 0,
@@ -232,7 +231,7 @@ pub mod service {
                 id: Text(id.clone()),
                 name: (*name).to_owned(),
                 name_folded: names::folded(name),
-                agent_type: AGENT_TYPE.to_owned(),
+                agent_type: AgentType::default().word().to_owned(),
                 operating_system_label: (*name).to_owned(),
                 has_agent: true,
                 size_bytes: i64::try_from(*size_bytes).unwrap_or(i64::MAX),

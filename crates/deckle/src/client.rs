@@ -68,6 +68,14 @@ impl Client {
         Self { target }
     }
 
+    /// The host of the server, where that is another one than this.
+    pub fn other_host(&self) -> Option<&str> {
+        match &self.target {
+            Target::Api { root, .. } if !is_here(root) => root.host(),
+            _ => None,
+        }
+    }
+
     /// Reads an object or a list.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.send(Order::new(Method::GET, path, None)).await

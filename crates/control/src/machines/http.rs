@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
+use deckle_api::desktops::Desktop;
 use deckle_api::ids::MachineId;
 use deckle_api::machines::{
     CreateMachine, ListMachines, Machine, MachineOrdered, MachineUpdated, UpdateMachine,
@@ -26,6 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(stop))
         .routes(routes!(restart))
         .routes(routes!(console_log))
+        .routes(routes!(desktop))
         .routes(routes!(protection, protect))
 }
 
@@ -137,6 +139,14 @@ async fn console_log(
     Query(query): Query<ConsoleLogQuery>,
 ) -> Answer<ConsoleLog> {
     show(service::console_log(&app, &caller, &id, &query).await?)
+}
+
+/// Get how a machine's desktop is reached
+#[utoipa::path(get, path = "/machines/{id}/desktop", operation_id = "machines-getDesktop", tag = "Machine",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Desktop), Failure))]
+async fn desktop(State(app): State<App>, caller: Caller, Path(id): Path<MachineId>) -> Answer<Desktop> {
+    show(service::desktop(&app, &caller, &id).await?)
 }
 
 crate::protections::paths! {

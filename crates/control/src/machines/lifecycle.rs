@@ -17,9 +17,10 @@ use deckle_engine::Error as Fault;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use deckle_engine::specs::{HostNetwork, NetworkSpec};
 use ipnet::Ipv4Net;
-use sea_orm::ActiveValue::Set;
+use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::DbErr;
 
+use super::desktops;
 use super::policy::{self, Power, Sight, Step};
 use super::sight;
 use super::store::{self, Model};
@@ -123,8 +124,9 @@ impl Visit<'_> {
     /// Writes down what was seen, where it differs from what the row says.
     async fn note(&mut self, step: Step) -> Result<()> {
         let (row, seen) = (&self.row, &self.seen);
-        let mut changes = store::changes(row);
-        let mut changed = false;
+        let told = desktops::noted(row, seen);
+        let mut changed = told.is_some();
+        let mut changes = store::ActiveModel { id: Unchanged(row.id.clone()), ..told.unwrap_or_default() };
         let interrupted = row.settled && policy::is_interrupted(row.intent.0, step, &self.sight);
         let ordered = self.event.as_ref().map(|event| event.name.0);
         let event = if interrupted { Some(MachineEventName::Restart) } else { ordered };

@@ -30,6 +30,7 @@
 //! - Each change of what is wanted of a machine counts as an order: what a visit found before it is void.
 
 pub mod accessors;
+mod desktops;
 pub mod http;
 pub mod lifecycle;
 mod namesakes;

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod create;
+mod desktop;
 mod disks;
 mod moves;
 mod update;
@@ -22,6 +23,7 @@ use sea_orm::ConnectionTrait;
 
 pub use addresses::{assignable, gain_public_ip, lose_public_ip};
 pub use create::create;
+pub use desktop::desktop;
 pub use disks::{for_disk, order_of_disk, order_restore};
 pub use moves::move_all_into;
 pub use update::update;

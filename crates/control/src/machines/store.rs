@@ -69,6 +69,7 @@ pub struct Model {
     pub restore_point_snapshot_id: Option<Text<SnapshotId>>,
     pub desktop_password: Option<Vec<u8>>,
     pub desktop_address: Option<String>,
+    pub desktop_boot: Option<i64>,
     pub dt_created: Micros,
     pub dt_modified: Micros,
     pub dt_deleted: Option<Micros>,
@@ -93,6 +94,11 @@ impl Model {
     /// The number of the boot that is wanted.
     pub fn boots(&self) -> u64 {
         self.boots_wanted.unsigned_abs()
+    }
+
+    /// The number of the boot that its desktop's password is for.
+    pub fn desktop_boot(&self) -> Option<u64> {
+        self.desktop_boot.map(i64::unsigned_abs)
     }
 
     /// How often its disk is to have gone back to a snapshot.

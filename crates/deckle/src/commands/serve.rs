@@ -224,12 +224,22 @@ pub fn config(asked: Option<&Path>, state: &Path) -> Result<Config> {
     if let Some((setting, wrong)) = config.contradictions().into_iter().next() {
         bail!("the setting {setting}: {wrong}");
     }
+    let linux = &mut config.linux;
+    if linux.desktop_address.is_unspecified() && linux.desktop_hostname.is_none() {
+        linux.desktop_hostname = own_name();
+    }
     config.linux.private_pool = config.private_pool;
     config.linux.public_pools = config.all_public_pools();
     if config.linux.state.as_os_str().is_empty() {
         config.linux.state = state.to_owned();
     }
     Ok(config)
+}
+
+/// What this host calls itself, where it says so.
+fn own_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
 }
 
 fn begin_log() {
@@ -303,7 +313,27 @@ fn told(error: deckle_control::error::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::EngineName;
+    use std::path::Path;
+
+    use super::{EngineName, config, own_name};
+
+    #[test]
+    fn clients_are_told_the_hosts_name_where_desktops_listen_on_every_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            let file = folder.path().join("config.toml");
+            std::fs::write(&file, text).unwrap();
+            config(Some(&file), Path::new("/nowhere")).unwrap().linux.desktop_hostname
+        };
+        assert!(own_name().is_some());
+        assert_eq!(told("[linux]\ndesktop_address = '0.0.0.0'"), own_name());
+        assert_eq!(
+            told("[linux]\ndesktop_address = '::'\ndesktop_hostname = 'desk'").as_deref(),
+            Some("desk")
+        );
+        assert_eq!(told("[linux]\ndesktop_address = '10.0.0.5'"), None);
+        assert_eq!(told(""), None);
+    }
 
     #[test]
     fn keys_have_limits_but_on_the_emulator() {

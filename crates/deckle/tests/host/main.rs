@@ -9,6 +9,7 @@
 mod addresses;
 mod broken;
 mod debian;
+mod desktop;
 mod drift;
 mod drives;
 mod guest;

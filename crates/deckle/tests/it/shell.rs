@@ -62,6 +62,29 @@ fn a_console_is_followed_from_where_it_was_left() {
 }
 
 #[test]
+fn a_desktop_comes_with_a_line_to_paste() {
+    const GET_DESKTOP: &str = "GET /v1/machines/ps8rgduy2k/desktop";
+    let at =
+        |hostname: &str| ok(json!({"vnc": {"hostname": hostname, "port": 5903, "password": "Ab12Cd34"}}));
+    let server = Canned::start(vec![
+        (GET_DESKTOP, at("127.0.0.1")),
+        (GET_DESKTOP, at("2001:db8::7")),
+        (GET_DESKTOP, at("127.0.0.1")),
+        (GET_DESKTOP, ok(json!({}))),
+        (GET_DESKTOP, ok(json!({}))),
+        (GET_DESKTOP, error(412, "PRECONDITION_FAILED", "ps8rgduy2k is off: start it")),
+    ]);
+    let mut world = World::at("desktop", &server.url, "secret");
+    world.run("machine desktop ps8rgduy2k");
+    world.run("machine desktop ps8rgduy2k");
+    world.run("machine desktop ps8rgduy2k -o json");
+    world.run("machine desktop ps8rgduy2k");
+    world.run("machine desktop ps8rgduy2k -o json");
+    world.run("machine desktop ps8rgduy2k");
+    server.asked();
+}
+
+#[test]
 fn a_private_key_stays_here() {
     let key = json!({
         "id": "sk1", "name": "me@desk", "publicKey": "ssh-ed25519 AAAA me@desk",

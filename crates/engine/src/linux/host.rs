@@ -11,7 +11,7 @@ use super::acceleration::NOT_TRIED;
 use super::command;
 use super::disk::{GIB, free_bytes};
 use super::paths::Paths;
-use super::vm::{Cgroups, QEMU};
+use super::vm::{self, Cgroups, QEMU};
 use crate::error::{Error, Result};
 use crate::seen::{Acceleration, Capacity, Check, Verdict};
 
@@ -43,6 +43,7 @@ pub async fn checks(paths: &Paths, settings: &Settings, acceleration: &Accelerat
         socket_names(paths),
         bounds(),
         users(settings),
+        vm::check_desktops(settings),
     ]
 }
 

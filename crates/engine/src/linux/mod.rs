@@ -73,8 +73,16 @@ pub struct Settings {
     /// The address of this host that desktops listen on. VNC's passwords are short and its traffic is in clear:
     /// anything but a loopback address belongs on a network that is trusted.
     pub desktop_address: IpAddr,
+    /// The name or the address that clients are told to connect to for a desktop. Left out: `desktop_address`, or
+    /// the host's name where that is every address.
+    pub desktop_hostname: Option<String>,
     /// The first of the thousand ports that desktops listen on, one each.
     pub desktop_first_port: u16,
+}
+
+impl Settings {
+    /// How many ports from the first on are for desktops.
+    pub const DESKTOP_PORTS: u16 = 1000;
 }
 
 impl Default for Settings {
@@ -94,6 +102,7 @@ impl Default for Settings {
             vcpus_per_cpu: 8,
             disk_floor_gib: 2,
             desktop_address: Ipv4Addr::LOCALHOST.into(),
+            desktop_hostname: None,
             desktop_first_port: 5900,
         }
     }

@@ -6,6 +6,7 @@ use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
 use super::super::accessors;
+use super::super::desktops;
 use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
 use super::super::store;
@@ -178,7 +179,7 @@ impl Visit<'_> {
             gpus,
             nic: self.nic().await?,
             seed,
-            desktop: None,
+            desktop: desktops::spec(self.app, row),
         })
     }
 
@@ -197,11 +198,33 @@ impl Visit<'_> {
                 Err(fault) => return Ok(Err(fault)),
             }
         }
+        if desktops::has_one(&self.row)
+            && desktops::spec(self.app, &self.row).is_none()
+            && !self.guard_desktop().await?
+        {
+            return Ok(Ok(Next::Now));
+        }
         let boot = self.boot(held).await?;
         let script = boot.seed.startup_script.as_ref().map(|script| &script.id);
         startup_scripts::runs::service::watch(self.app, engine, &boot.machine).await?;
         startup_scripts::runs::service::begin(self.app, &boot.machine, boot.boot, script).await?;
         Ok(engine.power_on(&boot).await.map(|()| Next::Now))
+    }
+
+    /// Writes down a password for the desktop of the boot that is wanted, if that is still wanted: whether it is.
+    async fn guard_desktop(&mut self) -> Result<bool> {
+        let password = Some(desktops::sealed(self.app, &self.row));
+        let boot = Some(self.row.boots_wanted);
+        let guarded = self.change(|row| {
+            row.desktop_password = Set(password.clone());
+            row.desktop_boot = Set(boot);
+        });
+        let guarded = guarded.await?;
+        if guarded {
+            self.row.desktop_password = password;
+            self.row.desktop_boot = boot;
+        }
+        Ok(guarded)
     }
 
     /// Gives memory, processors and GPUs back. A cut is what has GPUs reset, also where the machine's power went

@@ -128,6 +128,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         restore_point_snapshot_id: None,
         desktop_password: None,
         desktop_address: None,
+        desktop_boot: None,
         dt_created: now.into(),
         dt_modified: now.into(),
         dt_deleted: None,

@@ -11,7 +11,11 @@ use crate::world::{World, machine};
 /// What may be asked without a key.
 const PUBLIC: [&str; 3] = ["GET /v1/auth/session", "GET /v1/health", "GET /v1/os-templates"];
 /// What reads more than the team's lists: for administrators, and for who has access to the machine.
-const OF_ACCESS: [&str; 2] = ["GET /v1/machines/{id}/console-log", "GET /v1/startup-scripts/{id}/runs"];
+const OF_ACCESS: [&str; 3] = [
+    "GET /v1/machines/{id}/console-log",
+    "GET /v1/machines/{id}/desktop",
+    "GET /v1/startup-scripts/{id}/runs",
+];
 /// What is a user's own and no matter of roles.
 const OWN: [&str; 4] =
     ["POST /v1/ssh-keys", "DELETE /v1/ssh-keys/{id}", "POST /v1/sessions", "DELETE /v1/sessions/{id}"];

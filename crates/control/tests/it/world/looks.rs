@@ -60,6 +60,15 @@ impl World {
         false
     }
 
+    /// A machine's desktop's password as it lies in its row.
+    pub async fn sealed_desktop(&self, id: &MachineId) -> Vec<u8> {
+        let store = self.app.store.read();
+        let sql = format!("SELECT desktop_password AS sealed FROM machines WHERE id = '{id}'");
+        let row =
+            store.query_one_raw(Statement::from_string(store.get_database_backend(), sql)).await.unwrap();
+        row.unwrap().try_get::<Option<Vec<u8>>>("", "sealed").unwrap().unwrap_or_default()
+    }
+
     async fn texts(&self, sql: &str) -> Vec<String> {
         let store = self.app.store.read();
         let statement = Statement::from_string(store.get_database_backend(), sql);

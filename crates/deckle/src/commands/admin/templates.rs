@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use deckle_api::admin::{ImportTemplate, Template};
 use deckle_api::ids::TemplateId;
+use deckle_api::os_templates::AgentType;
 
 use crate::Cli;
 use crate::client::Client;
@@ -40,6 +41,9 @@ pub enum Verb {
         /// Its guests have no QEMU agent: a machine is ready as soon as it has its address
         #[arg(long)]
         no_agent: bool,
+        /// Its machines have a desktop, reached by VNC
+        #[arg(long)]
+        desktop: bool,
     },
     /// Lists them
     List,
@@ -65,7 +69,7 @@ impl Verb {
     /// Does it.
     pub async fn run(&self, cli: &Cli, client: &Client, state: &Path) -> Result<()> {
         match self {
-            Self::Import { file, name, label, id, no_agent } => {
+            Self::Import { file, name, label, id, no_agent, desktop } => {
                 let file = fs::canonicalize(file).with_context(|| format!("find {}", file.display()))?;
                 let import = ImportTemplate {
                     file,
@@ -73,6 +77,7 @@ impl Verb {
                     operating_system_label: label.clone(),
                     id: id.clone(),
                     has_agent: no_agent.then_some(false),
+                    agent_type: desktop.then_some(AgentType::LinuxDesktop),
                 };
                 take_in(cli, client, &import).await
             }
@@ -117,7 +122,8 @@ async fn take_in(cli: &Cli, client: &Client, import: &ImportTemplate) -> Result<
 }
 
 impl Shown for Template {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "OPERATING SYSTEM", "SIZE", "AGENT", "CREATED"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "NAME", "OPERATING SYSTEM", "SIZE", "AGENT", "AGENT TYPE", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -126,6 +132,7 @@ impl Shown for Template {
             self.template.operating_system_label.clone(),
             size(self.size_bytes),
             if self.has_agent { "yes" } else { "no" }.to_owned(),
+            self.template.agent_type.clone(),
             self.template.dt_created.to_string(),
         ]
     }

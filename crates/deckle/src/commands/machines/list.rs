@@ -18,7 +18,7 @@ pub struct List {
     /// Only machines of this region
     #[arg(long)]
     region: Option<String>,
-    /// Only machines whose agent is of this kind, such as LinuxHeadless
+    /// Only machines whose agent is of this kind, such as LinuxDesktop
     #[arg(long)]
     agent_type: Option<String>,
     /// Only machines of this type

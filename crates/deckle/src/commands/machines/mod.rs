@@ -3,6 +3,7 @@
 mod accessors;
 mod console;
 mod create;
+mod desktop;
 mod list;
 mod ssh;
 mod update;
@@ -61,6 +62,11 @@ pub enum Verb {
     Ssh(ssh::Ssh),
     /// Prints what one writes to its serial console
     Console(console::Console),
+    /// Says how the desktop of one is reached: address, password, and a line to paste
+    Desktop {
+        /// Its id
+        id: MachineId,
+    },
     /// Accessors: the members of the team that may use one
     #[command(subcommand)]
     Accessor(accessors::Verb),
@@ -95,6 +101,7 @@ impl Verb {
             Self::Unprotect { id } => protection::set(cli, &format!("{PATH}/{id}"), false).await,
             Self::Ssh(ssh) => ssh.run(&client).await,
             Self::Console(console) => console.run(cli, &client).await,
+            Self::Desktop { id } => desktop::show(cli, &client, id).await,
             Self::Accessor(verb) => verb.run(cli, &client).await,
         }
     }

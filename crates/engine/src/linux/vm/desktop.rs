@@ -14,10 +14,11 @@ use serde_json::json;
 use super::lines::Broken;
 use super::qmp::Qmp;
 use crate::linux::Settings;
+use crate::seen::{Check, Verdict};
 use crate::specs::DesktopSpec;
 
 /// How many ports from the first on are for desktops.
-const PORTS: u16 = 1000;
+const PORTS: u16 = Settings::DESKTOP_PORTS;
 
 /// Where desktops listen.
 #[derive(Debug, Clone)]
@@ -54,6 +55,40 @@ impl Doors {
         let why = format!("{PORTS} ports from {} on are taken; set desktop_first_port", self.first_port);
         Err(io::Error::new(io::ErrorKind::AddrInUse, why))
     }
+}
+
+/// What `deckle doctor` says of where desktops are to listen. Each port is taken for a moment.
+pub fn check(settings: &Settings) -> Check {
+    let first = settings.desktop_first_port;
+    check_ports(settings.desktop_address, first, first.saturating_add(PORTS - 1))
+}
+
+fn check_ports(address: IpAddr, first: u16, last: u16) -> Check {
+    let name = "desktops";
+    let mut free = 0;
+    for port in first..=last {
+        match TcpListener::bind((address, port)) {
+            Ok(_) => free += 1,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => {
+                let found = format!("Desktops cannot listen on {address}, port {port}: {error}.");
+                let cure =
+                    "set desktop_address to an address of this host, and desktop_first_port to 1024 or more";
+                return Check::new(name, Verdict::Bad, found, cure);
+            }
+        }
+    }
+    if free == 0 {
+        let found = format!("The ports from {first} to {last} on {address}, for desktops, are all taken.");
+        return Check::new(name, Verdict::Bad, found, "set desktop_first_port to another range");
+    }
+    let found = format!("{free} of the ports from {first} to {last} on {address} are free for desktops.");
+    if address.is_loopback() {
+        return Check::good(name, found);
+    }
+    let found = format!("{found} VNC is in clear: who is on the way reads along.");
+    let cure = "leave desktop_address out and use SSH tunnels, unless the network there is trusted";
+    Check::new(name, Verdict::Weak, found, cure)
 }
 
 /// The part of QEMU's command line: a screen, a pointer that viewers can aim, and no listener yet.
@@ -106,6 +141,37 @@ mod tests {
         assert!(own >= 21_903 && port(&second) > own, "{own}");
         drop((first, second));
         assert_eq!(port(&doors.listen(70_003).unwrap()), own);
+    }
+
+    #[test]
+    fn a_doctor_says_when_ports_are_taken() {
+        let look = || check_ports(Ipv4Addr::LOCALHOST.into(), 23_000, 23_001);
+        assert_eq!((look().verdict, look().cure.as_str()), (Verdict::Good, ""), "{:?}", look());
+        let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 23_000)).unwrap();
+        assert_eq!((look().verdict, &look().found[..2]), (Verdict::Good, "1 "), "{:?}", look());
+        let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 23_001)).unwrap();
+        let none = look();
+        assert_eq!(none.verdict, Verdict::Bad);
+        assert!(
+            none.found.contains("23000 to 23001") && none.cure.contains("desktop_first_port"),
+            "{none:?}"
+        );
+        drop((one, other));
+        assert_eq!((look().verdict, &look().found[..2]), (Verdict::Good, "2 "), "{:?}", look());
+    }
+
+    #[test]
+    fn a_doctor_says_that_an_address_is_elsewhere_or_open() {
+        let at = |address: [u8; 4], desktop_first_port| {
+            let desktop_address = Ipv4Addr::from(address).into();
+            check(&Settings { desktop_address, desktop_first_port, ..Settings::default() })
+        };
+        let elsewhere = at([192, 0, 2, 1], 22_900);
+        assert_eq!(elsewhere.verdict, Verdict::Bad);
+        assert!(elsewhere.found.contains("192.0.2.1") && elsewhere.cure.contains("desktop_address"));
+        let open = at([0, 0, 0, 0], 24_000);
+        assert_eq!(open.verdict, Verdict::Weak);
+        assert!(open.found.contains("in clear"), "{open:?}");
     }
 
     #[test]

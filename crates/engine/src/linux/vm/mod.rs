@@ -35,6 +35,7 @@ use serde_json::json;
 
 pub use arguments::SANDBOX;
 pub use cgroup::Cgroups;
+pub use desktop::check as check_desktops;
 pub use start::QEMU;
 
 use super::Settings;

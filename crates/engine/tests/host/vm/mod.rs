@@ -9,3 +9,4 @@ mod place;
 mod power;
 pub mod small_guest;
 mod snapshots;
+mod viewer;

@@ -87,6 +87,7 @@ impl Image {
             operating_system_label: Some(self.label.clone()),
             id: None,
             has_agent: Some(self.has_agent),
+            agent_type: None,
         }
     }
 

@@ -1,0 +1,2 @@
+-- Desktops: which boot of a machine its password is for.
+ALTER TABLE machines ADD COLUMN desktop_boot BIGINT;
