@@ -124,6 +124,8 @@ ids! {
     SessionId = "ss", "session";
     /// The id of a machine event.
     MachineEventId = "ev", "machine event";
+    /// The id of an export or an import.
+    TransferId = "tr", "transfer";
 }
 
 fn is_tail(text: &str) -> bool {

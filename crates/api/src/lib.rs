@@ -29,5 +29,6 @@ pub mod snapshots;
 pub mod ssh_keys;
 pub mod startup_scripts;
 pub mod time;
+pub mod transfers;
 
 pub use time::Timestamp;

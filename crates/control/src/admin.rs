@@ -10,13 +10,14 @@ use axum::routing::{delete, get, post};
 use deckle_api::admin::{
     ApiKey, CreateApiKey, CreateTeam, Gpu, ImportTemplate, Leak, Member, SetLimits, SetMember, Team, Template,
 };
-use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, UserId};
+use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, TransferId, UserId};
+use deckle_api::transfers::{Export, Import, Transfer};
 use deckle_engine::pci::PciAddress;
 
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Pair, Path, show};
-use crate::{gpus, machines, os_templates, private_networks, shared_drives, teams};
+use crate::{gpus, machines, os_templates, private_networks, shared_drives, teams, transfers};
 
 /// The operator's paths.
 pub fn routes() -> Router<App> {
@@ -31,6 +32,10 @@ pub fn routes() -> Router<App> {
         .route("/admin/templates/{id}", delete(delete_template))
         .route("/admin/gpus", get(list_gpus))
         .route("/admin/gpus/{address}/release", post(release_gpu))
+        .route("/admin/exports", post(export))
+        .route("/admin/imports", post(import))
+        .route("/admin/transfers", get(list_transfers))
+        .route("/admin/transfers/{id}", get(get_transfer))
         .route("/admin/leaks", get(leaks))
 }
 
@@ -94,6 +99,22 @@ async fn list_gpus(State(app): State<App>) -> Answer<Vec<Gpu>> {
 
 async fn release_gpu(State(app): State<App>, Path(address): Path<PciAddress>) -> Answer<Gpu> {
     show(gpus::service::release(&app, &address).await?)
+}
+
+async fn export(State(app): State<App>, Body(wanted): Body<Export>) -> Answer<Transfer> {
+    show(transfers::service::export(&app, wanted).await?)
+}
+
+async fn import(State(app): State<App>, Body(wanted): Body<Import>) -> Answer<Transfer> {
+    show(transfers::service::import(&app, wanted).await?)
+}
+
+async fn list_transfers(State(app): State<App>) -> Answer<Vec<Transfer>> {
+    show(transfers::service::list(&app).await)
+}
+
+async fn get_transfer(State(app): State<App>, Path(id): Path<TransferId>) -> Answer<Transfer> {
+    show(transfers::service::get(&app, &id).await?)
 }
 
 async fn leaks(State(app): State<App>) -> Answer<Vec<Leak>> {

@@ -15,6 +15,7 @@ use crate::patience::Patience;
 use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::Store;
+use crate::transfers::Transfers;
 
 /// The server's parts. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Parts {
     pub rates: Rates,
     /// The requests with an idempotency key that are under way.
     pub running: Running,
+    /// The exports and imports of the operator.
+    pub transfers: Transfers,
 }
 
 impl App {

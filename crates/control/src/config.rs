@@ -198,6 +198,8 @@ pub struct Limits {
     pub request_s: u64,
     /// How long an operator's request may take, in seconds: an image is converted within one.
     pub operator_s: u64,
+    /// How many of an operator's exports and imports are under way at the same time.
+    pub transfers: usize,
     /// How long the answer to an idempotency key is kept, in seconds.
     pub idempotency_s: i64,
     /// How many requests a key may make in a second; 0 is any number. Left out: 500, and any number on the
@@ -237,6 +239,7 @@ impl Default for Limits {
             visits: 8,
             request_s: 60,
             operator_s: 4 * 3600,
+            transfers: 2,
             idempotency_s: 24 * 3600,
             requests_s: None,
             requests_burst: 1_000,

@@ -38,6 +38,7 @@ pub mod start;
 mod startup_scripts;
 pub mod store;
 mod teams;
+pub mod transfers;
 
 use axum::routing::get;
 use axum::{Json, Router};

@@ -4,8 +4,8 @@
 //! start every object is visited. A visit's next one is decided by its outcome; a write wakes its objects
 //! at once.
 //!
-//! **Invariants**: an object has one visit at a time; a wake during a visit is a visit after it; no more
-//! than `limits.visits` visits run together.
+//! **Invariants**: an object has one visit at a time, and none while an operator's act has its turn; a wake
+//! meanwhile is a visit afterwards; no more than `limits.visits` visits run together.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -77,6 +77,7 @@ pub struct Wakes(Arc<Queue>);
 struct Queue {
     visits: Mutex<Visits>,
     changed: Notify,
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +137,27 @@ impl Wakes {
         Some(object)
     }
 
+    /// Takes an object's turn, once nobody else has it: there is no visit until the turn is given back by
+    /// dropping it, and then there is one at once.
+    pub async fn claim(&self, object: Object) -> Claim {
+        loop {
+            let freed = self.0.freed.notified();
+            if self.claim_now(&object) {
+                return Claim { wakes: self.clone(), object };
+            }
+            freed.await;
+        }
+    }
+
+    fn claim_now(&self, object: &Object) -> bool {
+        let mut visits = self.lock();
+        let is_free = visits.running.insert(object.clone());
+        if is_free && let Some(planned) = visits.when.remove(object) {
+            visits.due.remove(&(planned, object.clone()));
+        }
+        is_free
+    }
+
     fn give_back(&self, object: Object, next: Option<Timestamp>) {
         let mut visits = self.lock();
         visits.running.remove(&object);
@@ -144,6 +166,7 @@ impl Wakes {
             visits.plan(object, at);
             self.0.changed.notify_one();
         }
+        self.0.freed.notify_waiters();
     }
 
     /// How many objects wait for a visit that is due, and how many are being visited.
@@ -155,6 +178,19 @@ impl Wakes {
     /// When the next visit is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.lock().due.first().map(|(at, _)| *at)
+    }
+}
+
+/// An object's turn, taken for something else than a visit.
+#[derive(Debug)]
+pub struct Claim {
+    wakes: Wakes,
+    object: Object,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.wakes.give_back(self.object.clone(), Some(Timestamp(0)));
     }
 }
 
@@ -293,6 +329,32 @@ mod tests {
         assert_eq!(wakes.take(Timestamp(5)), None);
         wakes.give_back(machine(1), None);
         assert_eq!(wakes.take(Timestamp(5)), Some(machine(1)));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_claimed_keeps_visits_away_until_it_is_given_back() {
+        let wakes = Wakes::default();
+        wakes.wake(machine(1));
+        assert_eq!(wakes.take(Timestamp(5)), Some(machine(1)));
+        let mut waits = std::pin::pin!(wakes.claim(machine(1)));
+        assert!(futures_now(waits.as_mut()).is_none(), "a visit is under way");
+        wakes.give_back(machine(1), Some(Timestamp(3)));
+        let claim = futures_now(waits.as_mut()).expect("the visit is over");
+        wakes.wake(machine(1));
+        assert_eq!((wakes.take(Timestamp(5)), wakes.next_due()), (None, None));
+        drop(claim);
+        assert_eq!(wakes.take(Timestamp(0)), Some(machine(1)));
+        wakes.give_back(machine(1), None);
+        assert_eq!(wakes.next_due(), None);
+    }
+
+    /// What a future answers without waiting.
+    fn futures_now<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut context) {
+            std::task::Poll::Ready(answer) => Some(answer),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub async fn start(start: Start) -> Result<App> {
         patience: crate::patience::Patience::default(),
         rates,
         running: crate::idempotency::Running::default(),
+        transfers: crate::transfers::Transfers::default(),
     });
     os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;

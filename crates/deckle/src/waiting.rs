@@ -36,6 +36,13 @@ pub struct WaitFlags {
     no_wait: bool,
 }
 
+impl WaitFlags {
+    /// Whether nothing is waited for.
+    pub fn is_off(self) -> bool {
+        self.no_wait
+    }
+}
+
 /// Shows what was ordered of a machine, after its end unless told not to wait.
 pub async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> Result<()> {
     finish_of::<Machine>(cli, client, flags, "/v1/machines", answer).await

@@ -14,6 +14,7 @@ pub mod pci;
 pub mod script_run;
 pub mod seen;
 pub mod specs;
+pub mod transfers;
 
 use async_trait::async_trait;
 use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, SnapshotId, TemplateId};
@@ -28,6 +29,7 @@ use specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
     ShareSpec, TemplateSpec,
 };
+use transfers::{ExportSpec, ImportSpec, Stored, TransferSeen};
 
 /// What a host can be asked.
 ///
@@ -162,4 +164,20 @@ pub trait Engine: Send + Sync + 'static {
     /// The last run of a startup script that a machine's guest has told of: in this boot or an earlier one. A
     /// guest whose image does not tell has none.
     async fn read_script_run(&self, id: &MachineId) -> Result<Option<ScriptRunSeen>>;
+
+    /// Copies a machine's disk, or a shared drive, to a file that needs nothing else: as it is at one moment,
+    /// while it is in use. The file is there when it is whole and durable, and never before; the host's
+    /// administrator alone may read it. What a call that was cut off has left is cleared away by the next look
+    /// at the machine or the drive.
+    async fn export(&self, spec: &ExportSpec) -> Result<()>;
+
+    /// Puts what a file holds in the place of all that a machine's disk, or a shared drive, holds. A disk's
+    /// machine is off and has no snapshots; a drive's share pauses for as long as the last step takes. A file
+    /// that cannot serve is refused with a [final](Error::is_final) error that says why, and nothing is changed.
+    /// A call that is cut off has changed everything or nothing.
+    async fn import(&self, spec: &ImportSpec) -> Result<()>;
+
+    /// How far the export or the import that is under way is. The one call that may be made while another is
+    /// made for the same machine or drive.
+    async fn look_transfer(&self, of: &Stored) -> Result<Option<TransferSeen>>;
 }

@@ -1,6 +1,7 @@
 //! The rules of machines: what may be ordered, and when.
 
 mod addresses;
+mod copies;
 mod create;
 mod desktop;
 mod disks;
@@ -22,6 +23,7 @@ use deckle_api::regions::Region;
 use sea_orm::ConnectionTrait;
 
 pub use addresses::{assignable, gain_public_ip, lose_public_ip};
+pub use copies::{exportable, replaceable};
 pub use create::create;
 pub use desktop::desktop;
 pub use disks::{for_disk, order_of_disk, order_restore};

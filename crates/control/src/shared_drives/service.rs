@@ -26,9 +26,11 @@ use crate::reconciler::Object;
 use crate::store::{Cursors, Text};
 use crate::{names, private_networks, protections, quotas, regions};
 
+mod copies;
 mod passwords;
 mod room;
 
+pub use copies::{exportable, replaceable};
 pub(super) use passwords::opened;
 use room::Room;
 

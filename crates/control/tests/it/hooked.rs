@@ -17,6 +17,7 @@ use deckle_engine::specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
     ShareSpec, TemplateSpec,
 };
+use deckle_engine::transfers::{ExportSpec, ImportSpec, Stored, TransferSeen};
 use deckle_engine::{Engine, Result};
 use tokio::sync::Notify;
 
@@ -124,6 +125,7 @@ hooked! {
         LookSnapshots look_snapshots(machine: &MachineId) -> Vec<SnapshotSeen>;
         ReadConsole read_console(id: &MachineId, from: u64, bytes_max: usize) -> ConsoleChunk;
         ReadScriptRun read_script_run(id: &MachineId) -> Option<ScriptRunSeen>;
+        LookTransfer look_transfer(of: &Stored) -> Option<TransferSeen>;
     }
     acts {
         ResetGpu reset_gpu(gpu: &PciAddress);
@@ -146,5 +148,7 @@ hooked! {
         PowerOn power_on(spec: &BootSpec);
         PressPowerButton press_power_button(id: &MachineId);
         CutPower cut_power(id: &MachineId);
+        Export export(spec: &ExportSpec);
+        Import import(spec: &ImportSpec);
     }
 }

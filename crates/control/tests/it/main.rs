@@ -31,6 +31,7 @@ mod snapshots;
 mod startup_scripts;
 mod teams;
 mod templates;
+mod transfers;
 mod update;
 mod upgrades;
 mod world;

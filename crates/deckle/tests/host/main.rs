@@ -8,6 +8,7 @@
 
 mod addresses;
 mod broken;
+mod copies;
 mod debian;
 mod desktop;
 mod drift;

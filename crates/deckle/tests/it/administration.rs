@@ -134,3 +134,62 @@ fn an_image_is_named_as_the_server_sees_it() {
     let file = fs::canonicalize(world.home().join("mine.qcow2")).unwrap();
     assert_eq!(body, json!({"file": file, "name": "mine", "id": "tnew", "hasAgent": false}));
 }
+
+#[test]
+fn an_operator_takes_copies_out_and_in() {
+    let mut world = World::nowhere("transfers");
+    let transfer = |act: &str, state: &str, more: Value| {
+        let mut transfer = json!({"id": "tr1", "act": act, "machineId": "ps8rgduy2k", "file": "/backup/disk",
+            "state": state, "dtCreated": "2026-11-21T10:00:00.000Z"});
+        transfer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        transfer
+    };
+    let halfway = json!({"doneBytes": 5_368_709_120_u64, "totalBytes": 10_737_418_240_u64});
+    let (begun, running) =
+        (|act| ok(transfer(act, "waiting", json!({}))), transfer("export", "running", halfway));
+    let failed = json!({"error": "import /backup/disk as the disk of ps8rgduy2k: it is encrypted"});
+    let open = "the event ev1 (start) of ps8rgduy2k is still new; wait until it ends";
+    let server = Canned::on_socket(
+        &world.state().join("admin.sock"),
+        vec![
+            ("POST /admin/exports", begun("export")),
+            ("GET /admin/transfers/tr1", ok(running.clone())),
+            ("GET /admin/transfers/tr1", ok(transfer("export", "done", json!({})))),
+            ("POST /admin/exports", begun("export")),
+            ("GET /admin/transfers", ok(json!([running]))),
+            ("POST /admin/exports", begun("export")),
+            ("GET /admin/transfers/tr1", error(404, "NOT_FOUND", "there is no transfer tr1")),
+            ("POST /admin/imports", error(409, "CONFLICT", open)),
+            ("POST /admin/imports", begun("import")),
+            ("GET /admin/transfers/tr1", ok(transfer("import", "error", failed))),
+        ],
+    );
+    for line in [
+        "admin export machine ps8rgduy2k /backup/disk",
+        "admin export machine ps8rgduy2k /backup/disk --force --no-wait",
+        "admin transfer list",
+        "admin export shared-drive sd1 drive -o json",
+        "admin export machine sd1 /backup/disk",
+        "admin import machine ps8rgduy2k /backup/disk",
+        "admin import machine ps8rgduy2k /backup/disk --yes",
+        "admin import machine ps8rgduy2k /backup/disk -y",
+    ] {
+        world.run(line);
+    }
+    let bodies: Vec<Value> = server
+        .asked()
+        .iter()
+        .filter(|it| !it.body.is_empty())
+        .map(|it| serde_json::from_str(&it.body).unwrap())
+        .collect();
+    let home = fs::canonicalize(world.home()).unwrap();
+    let disk = json!({"machineId": "ps8rgduy2k", "file": "/backup/disk"});
+    let expected = [
+        disk.clone(),
+        json!({"machineId": "ps8rgduy2k", "file": "/backup/disk", "replace": true}),
+        json!({"sharedDriveId": "sd1", "file": home.join("drive")}),
+        disk.clone(),
+        disk,
+    ];
+    assert_eq!(bodies, expected);
+}

@@ -25,7 +25,8 @@ impl World {
         if self.capacity_seen().is_some_and(|capacity| more > capacity.disk_free_bytes) {
             return Err(Error::lasting(format!("make the drive {id}, {size_bytes} bytes"), "no space left"));
         }
-        self.drives.insert(id.clone(), Drive { id: id.clone(), size_bytes: *size_bytes });
+        let written = self.drives.remove(id).map(|drive| drive.written).unwrap_or_default();
+        self.drives.insert(id.clone(), Drive { id: id.clone(), size_bytes: *size_bytes, written });
         self.taken.disk_bytes += more;
         self.changed.insert(Thing::Drive(id.clone()));
         Ok(())

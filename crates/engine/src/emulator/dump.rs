@@ -8,7 +8,7 @@ use deckle_api::ids::MachineId;
 use super::Emulator;
 use super::guest::Pace;
 use super::levers::Levers;
-use super::world::{Disk, Machine, Network, Nic, Snapshot, World};
+use super::world::{Disk, Drive, Machine, Network, Nic, Snapshot, World};
 use crate::seen::{AgentSeen, GuestSeen, Power, TemplateSeen};
 
 const GIB: u64 = 1 << 30;
@@ -42,7 +42,10 @@ fn world(world: &World, levers: &Levers, now: Timestamp, pace: Pace) -> String {
     });
     let networks = networks.values().map(network);
     let machines = machines.values().map(|one| machine(one, levers, now, pace));
-    let drives = drives.values().map(|drive| format!("{}: {}", drive.id, size(drive.size_bytes)));
+    let drives = drives.values().map(|Drive { id, size_bytes, written }| {
+        let holds = if written.is_empty() { String::new() } else { format!(", holds {written}") };
+        format!("{id}: {}{holds}", size(*size_bytes))
+    });
     let mut parts = vec![
         part("templates", templates.collect()),
         part("networks", networks.collect()),

@@ -15,6 +15,7 @@ use crate::specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
     ShareSpec, TemplateSpec,
 };
+use crate::transfers::{ExportSpec, ImportSpec, Stored, TransferSeen};
 
 #[async_trait]
 impl Engine for Emulator {
@@ -197,6 +198,19 @@ impl Engine for Emulator {
             let nature = inside.levers.nature(id);
             Ok(inside.world.read_script_run(id, &nature))
         })
+    }
+
+    async fn export(&self, spec: &ExportSpec) -> Result<()> {
+        self.call(Call::Export, |inside, _| inside.world.export(spec))
+    }
+
+    async fn import(&self, spec: &ImportSpec) -> Result<()> {
+        self.call(Call::Import, |inside, _| inside.world.import(spec))
+    }
+
+    async fn look_transfer(&self, _: &Stored) -> Result<Option<TransferSeen>> {
+        // Each is made at once.
+        self.call(Call::LookTransfer, |_, _| Ok(None))
     }
 }
 

@@ -58,6 +58,9 @@ calls! {
     CutPower = "cut_power",
     ReadConsole = "read_console",
     ReadScriptRun = "read_script_run",
+    Export = "export",
+    Import = "import",
+    LookTransfer = "look_transfer",
 }
 
 impl fmt::Display for Call {

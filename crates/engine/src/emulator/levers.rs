@@ -152,6 +152,11 @@ impl Emulator {
         });
     }
 
+    /// A client replaces all that is on a drive.
+    pub fn write_drive(&self, id: &SharedDriveId, written: &str) {
+        self.pull(|inside| inside.world.write_drive(id, written.to_owned()));
+    }
+
     /// Whether the host does not show a GPU any more.
     pub fn hide_gpu(&self, gpu: &PciAddress, gone: bool) {
         self.change_gpu(gpu, |gpu| gpu.gone = gone);

@@ -25,6 +25,7 @@ mod shelf;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod world;
 
 use std::path::PathBuf;

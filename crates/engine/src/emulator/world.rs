@@ -113,6 +113,9 @@ pub(super) struct Snapshot {
 pub(super) struct Drive {
     pub id: SharedDriveId,
     pub size_bytes: u64,
+    /// What its clients have written: all that a pretended drive remembers.
+    #[serde(default)]
+    pub written: String,
 }
 
 /// What all machines and drives take together.

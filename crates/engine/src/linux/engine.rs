@@ -16,6 +16,7 @@ use super::gpu::Gpus;
 use super::losses::Losses;
 use super::net::{Net, PlaceSeen};
 use super::paths::{Paths, Tag};
+use super::transfers::Transfers;
 use super::vm::{Cgroups, VmSeen, Vms};
 use super::{Settings, acceleration, host, process, things};
 use crate::Engine;
@@ -29,6 +30,7 @@ use crate::specs::{
     BootSpec, CaptureSpec, DiskSpec, DriveSpec, HostNetwork, NetworkSpec, NicSpec, PublicIpSpec, RestoreSpec,
     ShareSpec, TemplateSpec,
 };
+use crate::transfers::{ExportSpec, ImportSpec, Stored, TransferSeen};
 
 /// This host.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub struct Linux {
     losses: Losses,
     gpus: Arc<Gpus>,
     vms: RwLock<Arc<Vms>>,
+    transfers: Transfers,
     /// Held while KVM is tried.
     trying: Mutex<()>,
 }
@@ -80,7 +83,8 @@ impl Linux {
         let gpus = Arc::new(Gpus::new(paths.clone(), &settings));
         let untried = Acceleration::Tcg { because: "nothing else was tried".to_owned() };
         let vms = RwLock::new(Arc::new(Vms::new(paths.clone(), &settings, untried)));
-        Self { paths, settings, net, disks, drives, losses, gpus, vms, trying: Mutex::new(()) }
+        let (transfers, trying) = (Transfers::default(), Mutex::new(()));
+        Self { paths, settings, net, disks, drives, losses, gpus, vms, transfers, trying }
     }
 
     /// What `deckle doctor` tells of this host, without a server: nothing is changed.
@@ -270,6 +274,12 @@ impl Engine for Linux {
     }
 
     async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen> {
+        let of = Stored::Drive(id.clone(), network.clone());
+        if self.transfers.look(&of).is_none()
+            && let Err(error) = self.drives.clear_left(id).await
+        {
+            tracing::warn!(drive.id = %id, error = error.told(), "what a copy has left stays");
+        }
         self.drives.look(id, network).await
     }
 
@@ -290,6 +300,11 @@ impl Engine for Linux {
     }
 
     async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {
+        if self.transfers.look(&Stored::Disk(id.clone())).is_none()
+            && let Err(error) = self.disks.clear_transfer(id).await
+        {
+            tracing::warn!(machine.id = %id, error = error.told(), "what a copy has left stays");
+        }
         let disk = self.disks.look_disk(id).await?;
         let PlaceSeen { port, nic } = self.net.look_place(id, network).await?;
         let public_ip = self.net.look_public_ip(id, network).await?;
@@ -372,5 +387,29 @@ impl Engine for Linux {
 
     async fn read_script_run(&self, id: &MachineId) -> Result<Option<ScriptRunSeen>> {
         self.vms().read_script_run(id).await
+    }
+
+    async fn export(&self, spec: &ExportSpec) -> Result<()> {
+        let under_way = self.transfers.begin(&spec.of);
+        match &spec.of {
+            Stored::Disk(id) => self.disks.export(id, spec, &under_way.counter).await,
+            Stored::Drive(id, network) => {
+                self.drives.export((id, network), spec, under_way.counter.clone()).await
+            }
+        }
+    }
+
+    async fn import(&self, spec: &ImportSpec) -> Result<()> {
+        let under_way = self.transfers.begin(&spec.of);
+        match &spec.of {
+            Stored::Disk(id) => self.disks.import_disk(id, spec, &under_way.counter).await,
+            Stored::Drive(id, network) => {
+                self.drives.import((id, network), spec, under_way.counter.clone()).await
+            }
+        }
+    }
+
+    async fn look_transfer(&self, of: &Stored) -> Result<Option<TransferSeen>> {
+        Ok(self.transfers.look(of))
     }
 }

@@ -7,6 +7,7 @@
 pub mod acceleration;
 mod clear;
 pub mod command;
+mod copy;
 pub mod disk;
 pub mod drives;
 mod engine;
@@ -15,10 +16,12 @@ pub mod gpu;
 pub mod host;
 pub mod losses;
 pub mod net;
+mod part;
 pub mod paths;
 pub mod process;
 pub mod seed;
 pub mod things;
+pub mod transfers;
 mod uninstall;
 pub mod vm;
 

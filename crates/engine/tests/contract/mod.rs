@@ -20,6 +20,7 @@ mod power;
 mod public_ips;
 mod snapshots;
 mod templates;
+mod transfers;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub use power::*;
 pub use public_ips::*;
 pub use snapshots::*;
 pub use templates::*;
+pub use transfers::*;
 
 pub const GIB: u64 = 1 << 30;
 
@@ -120,4 +122,9 @@ promises! {
     a_console_is_read_in_pieces,
     a_console_that_never_was_is_empty,
     a_run_of_a_script_is_told_and_goes_with_the_machine,
+    a_disk_becomes_a_file_and_the_file_another_disk,
+    a_machine_that_is_on_is_exported_and_not_replaced,
+    a_file_that_cannot_be_a_disk_changes_nothing,
+    a_drive_becomes_a_file_and_the_file_another_drive,
+    a_file_that_cannot_be_a_drive_changes_nothing,
 }

@@ -141,7 +141,7 @@ pub async fn a_template_is_made_of_a_machine_that_is_off(host: &Host) {
 }
 
 impl Case<'_> {
-    async fn take(&self, number: u64) {
+    pub async fn take(&self, number: u64) {
         self.engine().ensure_snapshot(&self.machine, &self.snapshot(number)).await.unwrap();
     }
 

@@ -7,6 +7,7 @@ pub mod leaks;
 mod members;
 mod teams;
 mod templates;
+mod transfers;
 mod uninstall_host;
 
 use std::path::PathBuf;
@@ -54,6 +55,15 @@ enum Noun {
     /// GPUs of the host
     #[command(subcommand)]
     Gpu(gpus::Verb),
+    /// A machine's disk, or a shared drive, becomes a file
+    #[command(subcommand)]
+    Export(transfers::ExportVerb),
+    /// A file takes the place of a machine's disk, or of all that a shared drive holds
+    #[command(subcommand)]
+    Import(transfers::ImportVerb),
+    /// Exports and imports
+    #[command(subcommand)]
+    Transfer(transfers::Verb),
     /// What is on the host that the server does not know of
     #[command(subcommand)]
     Leak(leaks::Verb),
@@ -75,6 +85,9 @@ impl Admin {
             Noun::Key(verb) => verb.run(cli, &client).await,
             Noun::Template(verb) => verb.run(cli, &client, &state).await,
             Noun::Gpu(verb) => verb.run(cli, &client).await,
+            Noun::Export(verb) => verb.run(cli, &client).await,
+            Noun::Import(verb) => verb.run(cli, &client).await,
+            Noun::Transfer(verb) => verb.run(cli, &client).await,
             Noun::Leak(verb) => verb.run(cli, &client).await,
             Noun::Host(verb) => verb.run(&state).await,
             Noun::UninstallHost(verb) => verb.run(&state).await,

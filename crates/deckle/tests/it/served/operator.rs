@@ -163,3 +163,19 @@ fn make_key(world: &mut World, team: &str, email: &str) -> String {
     world.compare(&line, &output);
     fact("key")
 }
+
+#[test]
+fn a_disk_travels_as_a_file() {
+    let (mut world, _server) = super::world("served_transfers");
+    let [one] = world.make("machine create --name one --template t0nspur5", ["ps"]);
+    let [other] = world.make("machine create --name other --template t0nspur5 --no-start", ["ps"]);
+    world.make(&format!("admin export machine {one} disk"), ["tr"]);
+    world.run(&format!("admin export machine {one} disk"));
+    world.make(&format!("admin export machine {one} disk --force"), ["tr"]);
+    world.run(&format!("admin import machine {one} disk --yes"));
+    world.run(&format!("admin import machine {other} disk"));
+    world.make(&format!("admin import machine {other} disk --yes"), ["tr"]);
+    world.run(&format!("admin import machine {other} missing --yes"));
+    world.run("admin export shared-drive sd0 drive");
+    world.run(&format!("machine start {other}"));
+}

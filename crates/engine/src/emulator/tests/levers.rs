@@ -175,6 +175,10 @@ async fn every_method_has_a_fuse_of_its_own() {
 async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
     let (id, net) = (machine(1), network());
     let other = "tother".parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (of, file) = (Stored::Disk(id.clone()), folder.path().join("disk"));
+    let import = ImportSpec { of: of.clone(), file: file.clone(), size_bytes: 50 * GIB };
+    let export = ExportSpec { of: of.clone(), file, replace: false };
     let image = TemplateSpec { id: template(), file: "/no/such/image".into(), size_bytes_max: GIB };
     vec![
         (Call::LookHost, host.look_host().await.is_ok()),
@@ -198,6 +202,8 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
         (Call::RestoreSnapshot, host.restore_snapshot(&restore(1, 1)).await.is_ok()),
         (Call::RemoveSnapshot, host.remove_snapshot(&id, &snapshot()).await.is_ok()),
         (Call::EnsureTemplateFrom, host.ensure_template_from(&capture()).await.is_ok()),
+        (Call::Export, host.export(&export).await.is_ok()),
+        (Call::LookTransfer, host.look_transfer(&of).await.is_ok()),
         (Call::EnsureNic, host.ensure_nic(&nic(1)).await.is_ok()),
         (Call::EnsurePublicIp, host.ensure_public_ip(&public_ip(1)).await.is_ok()),
         (Call::PowerOn, host.power_on(&boot(1, 1)).await.is_ok()),
@@ -206,6 +212,7 @@ async fn every_call(host: &Emulator) -> Vec<(Call, bool)> {
         (Call::ReadScriptRun, host.read_script_run(&id).await.is_ok()),
         (Call::PressPowerButton, host.press_power_button(&id).await.is_ok()),
         (Call::CutPower, host.cut_power(&id).await.is_ok()),
+        (Call::Import, host.import(&import).await.is_ok()),
         (Call::RemovePublicIp, host.remove_public_ip(&id, &net).await.is_ok()),
         (Call::RemoveNic, host.remove_nic(&id, &net).await.is_ok()),
         (Call::RemoveDisk, host.remove_disk(&id).await.is_ok()),

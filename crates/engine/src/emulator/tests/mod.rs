@@ -16,6 +16,7 @@ use deckle_api::ids::{MachineId, SnapshotId, StartupScriptId, TemplateId};
 use super::{Call, Clock, Emulator, Fault, Fuse, Pace, Settings};
 use crate::seen::{AgentSeen, Capacity, NetworkSeen, Power, ScriptRunSeen};
 use crate::specs::*;
+use crate::transfers::{ExportSpec, ImportSpec, Stored};
 use crate::{Engine, Error};
 
 const GIB: u64 = 1 << 30;

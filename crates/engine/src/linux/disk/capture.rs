@@ -36,7 +36,7 @@ impl Disks {
     }
 
     /// A machine's whole disk that no QEMU has open.
-    async fn find_off(&self, machine: &MachineId, act: &str) -> Result<Found> {
+    pub(super) async fn find_off(&self, machine: &MachineId, act: &str) -> Result<Found> {
         let found = self.find(machine, act).await?;
         let found = found.ok_or_else(|| Error::lasting(act, "its disk is missing"))?;
         if found.running.is_some() {

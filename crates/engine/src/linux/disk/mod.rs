@@ -6,10 +6,12 @@
 //! lie in the disk's own file, named by their ids.
 
 mod capture;
+mod export;
 pub mod header;
 pub mod import;
 mod overlay;
 pub mod qemu_img;
+mod replace;
 mod restore;
 mod snapshot_table;
 mod snapshots;

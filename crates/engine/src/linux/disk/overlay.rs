@@ -25,7 +25,7 @@ const COPY_MAX: Duration = Duration::from_secs(3600);
 const SECTOR: u64 = 512;
 /// Large clusters keep a snapshot of a large disk short, because it touches each of them; their parts of 8 KiB
 /// keep small writes small.
-const LAYOUT: &str = "compat=1.1,cluster_size=256k,extended_l2=on";
+pub(super) const LAYOUT: &str = "compat=1.1,cluster_size=256k,extended_l2=on";
 
 impl Disks {
     /// A machine's disk, if it is there; whether or not QEMU has it open.

@@ -84,33 +84,47 @@ impl Disks {
 
     /// Copies the file to where its owner cannot change it any more, judges it there, converts it.
     async fn import(&self, spec: &TemplateSpec, work: &Path, act: String) -> Result<()> {
-        let refused = |refusal: Refusal| Error::lasting(act.clone(), refusal);
         let passing = |error: io::Error| Error::passing(act.clone(), error);
-        let (source, flat) = (work.join("source"), work.join("flat.qcow2"));
+        let flat = work.join("flat.qcow2");
         let uid = self.import_uid;
-        create_for(&source, 0o640, (0, uid)).map_err(passing)?;
         let flat_file = create_for(&flat, 0o600, (uid, uid)).map_err(passing)?;
-        self.require_room(fs::metadata(&spec.file).map_or(0, |facts| facts.blocks() * 512))
-            .map_err(refused)?;
-        command::run("cp")
-            .args(["--reflink=auto", "--sparse=always", "--dereference", "--"])
-            .args([&spec.file, &source])
-            .limit(CONVERT_MAX)
-            .output()
-            .await
-            .map_err(|failure| qemu_img::told(act.clone(), failure))?;
-        let format = import::examine(&source).map_err(refused)?;
-        let info =
-            self.ask(["info", "--output=json", "-f", format.word()], &source).await.map_err(refused)?;
-        import::judge(&info, spec.size_bytes_max).map_err(refused)?;
-        self.check(format, &source).await.map_err(refused)?;
-        let needed = self.measure(format, &source).await.map_err(refused)?;
-        self.require_room(needed).map_err(refused)?;
+        let Admitted { source, format, needed, .. } =
+            self.admit(&spec.file, work, spec.size_bytes_max, &act).await?;
+        self.require_room(needed).map_err(|refusal| Error::lasting(act.clone(), refusal))?;
         self.convert(format, &source, &flat, needed)
             .await
             .map_err(|failure| qemu_img::told(act.clone(), failure))?;
         let image = self.paths.template(&spec.id);
         apart(move || publish(&flat_file, &flat, &image)).await.map_err(passing)
+    }
+
+    /// Copies an image file to where its owner cannot change it any more, and judges it there.
+    pub(super) async fn admit(
+        &self,
+        file: &Path,
+        work: &Path,
+        size_bytes_max: u64,
+        act: &str,
+    ) -> Result<Admitted> {
+        let refused = |refusal: Refusal| Error::lasting(act, refusal);
+        let source = work.join("source");
+        create_for(&source, 0o640, (0, self.import_uid)).map_err(|error| Error::passing(act, error))?;
+        let used_bytes = fs::metadata(file).map_or(0, |facts| facts.blocks() * 512);
+        self.require_room(used_bytes).map_err(refused)?;
+        command::run("cp")
+            .args(["--reflink=auto", "--sparse=always", "--dereference", "--"])
+            .args([file, &source])
+            .limit(CONVERT_MAX)
+            .output()
+            .await
+            .map_err(|failure| qemu_img::told(act.to_owned(), failure))?;
+        let format = import::examine(&source).map_err(refused)?;
+        let info =
+            self.ask(["info", "--output=json", "-f", format.word()], &source).await.map_err(refused)?;
+        let size_bytes = import::judge(&info, size_bytes_max).map_err(refused)?;
+        self.check(format, &source).await.map_err(refused)?;
+        let needed = self.measure(format, &source).await.map_err(refused)?;
+        Ok(Admitted { source, format, size_bytes, used_bytes, needed })
     }
 
     /// What a question about an untrusted image is answered with.
@@ -164,6 +178,19 @@ impl Disks {
         let free = self.room().map_err(|error| Refusal::Unreadable(error.told()))?;
         if needed > free { Err(Refusal::NoRoom { needed, free }) } else { Ok(()) }
     }
+}
+
+/// A copy of an image that may be taken in.
+pub(super) struct Admitted {
+    /// Where it lies: readable for the importing user.
+    pub source: PathBuf,
+    pub format: Format,
+    /// The size that a guest sees, in bytes.
+    pub size_bytes: u64,
+    /// What the copy takes at most, in bytes.
+    pub used_bytes: u64,
+    /// What its contents take at most, flattened, in bytes.
+    pub needed: u64,
 }
 
 /// What `qemu-img measure` says.

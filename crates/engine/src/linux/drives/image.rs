@@ -38,6 +38,11 @@ impl Image {
         Self { drive: drive.clone(), folder: paths.drive(drive), state: paths.state().to_owned() }
     }
 
+    /// The folder that all of it lies in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Its file.
     pub fn file(&self) -> PathBuf {
         self.folder.join("image.ext4")
@@ -117,6 +122,13 @@ impl Image {
         }
     }
 
+    /// Has a file system that is not used take no changes once an error is found in it, as those made here do.
+    pub async fn tell_errors(&self, device: &Path) -> Result<()> {
+        let act = format!("set up the file system of {}", self.drive);
+        let run = command::run("tune2fs").args(["-e", "remount-ro", "-r", "0"]).arg(device);
+        run.limit(TOOLS_MAX).done(act).await.map(|_| ())
+    }
+
     /// Removes it, and all that is kept of the drive.
     pub async fn remove(&self) -> Result<()> {
         let folder = self.folder.clone();
@@ -129,7 +141,8 @@ impl Image {
         removed.await.map_err(|error| Error::passing(format!("remove the image of {}", self.drive), error))
     }
 
-    fn require_room(&self, act: &str, needed: u64, floor_bytes: u64) -> Result<()> {
+    /// Refuses what does not fit beside the floor.
+    pub fn require_room(&self, act: &str, needed: u64, floor_bytes: u64) -> Result<()> {
         let free = free_bytes(&self.state).map_err(|error| Error::passing(act, error))?;
         match (needed + floor_bytes).checked_sub(free) {
             None | Some(0) => Ok(()),
@@ -155,7 +168,8 @@ fn short_of(needed: u64, short: u64, floor_bytes: u64, state: &Path) -> String {
     )
 }
 
-fn told(act: String, error: io::Error) -> Error {
+/// A fault that lasts where space is what is missing.
+pub fn told(act: String, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             Error::lasting(act, error)
@@ -177,7 +191,8 @@ fn begin(folder: &Path, fresh: &Path) -> io::Result<()> {
     absent_ok(fs::remove_file(fresh))
 }
 
-async fn reserve(file: &Path, size_bytes: u64) -> io::Result<()> {
+/// Makes a file of that size, or makes it that large, every block of it reserved.
+pub async fn reserve(file: &Path, size_bytes: u64) -> io::Result<()> {
     let file = file.to_owned();
     let length = i64::try_from(size_bytes).map_err(io::Error::other)?;
     apart(move || {
@@ -195,7 +210,7 @@ fn publish(fresh: &Path, file: &Path, folder: &Path) -> io::Result<()> {
 }
 
 /// The bytes of the ext4 file system on a device, if one is there.
-fn read_size(device: &Path) -> io::Result<Option<u64>> {
+pub fn read_size(device: &Path) -> io::Result<Option<u64>> {
     const PLACE: u64 = 1024;
     let mut from = File::open(device)?;
     let mut block = [0; 1024];

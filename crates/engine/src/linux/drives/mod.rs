@@ -12,6 +12,8 @@
 mod checks;
 mod clients;
 mod conf;
+mod copies;
+mod frozen;
 mod image;
 mod loops;
 mod mounts;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::frozen;
 use crate::linux::disk::absent_ok;
 
 /// Something that is mounted.
@@ -66,9 +67,10 @@ pub fn mount_drive(device: &Path, at: &Path) -> io::Result<()> {
     Ok(mount(Some(device), at, Some("ext4"), shut(), None::<&str>)?)
 }
 
-/// Unmounts what is mounted there, all of it.
+/// Unmounts what is mounted there, all of it. What a killed server has left held still is let go first.
 pub fn unmount(path: &Path) -> io::Result<()> {
     while at(path)?.is_some() {
+        frozen::thaw(path)?;
         umount2(path, MntFlags::UMOUNT_NOFOLLOW)?;
     }
     Ok(())

@@ -198,7 +198,11 @@ impl Writing {
     /// Gives it a piece: as much as it gathers before it sends anything.
     pub fn go_on(&mut self) {
         let piece: Vec<u8> = (0..PIECE).map(|at| (at / 5 + self.given.len() / 3) as u8).collect();
-        self.client.stdin.as_mut().unwrap().write_all(&piece).unwrap();
+        if let Err(error) = self.client.stdin.as_mut().unwrap().write_all(&piece) {
+            let mut said = String::new();
+            let _ = std::io::Read::read_to_string(self.client.stderr.as_mut().unwrap(), &mut said);
+            panic!("{error}: {said}");
+        }
         self.given.extend(piece);
     }
 

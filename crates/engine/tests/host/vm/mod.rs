@@ -1,6 +1,7 @@
 //! Templates, disks and machines, with real `qemu-img` and real QEMU.
 
 mod acceleration;
+mod copies;
 mod desktop;
 mod disks;
 mod gpus;

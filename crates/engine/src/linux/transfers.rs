@@ -1,0 +1,179 @@
+//! The exports and imports that are under way, and what one that was cut off has left.
+//!
+//! **Invariants**: before anything is made, a note beside what is exported or imported says what will be. A note
+//! that is there while nothing is under way is one of a call that was cut off, and what it names is cleared away
+//! by the next look. Nobody else makes files of the names in it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deckle_api::ids::SnapshotId;
+use serde::{Deserialize, Serialize};
+
+use super::disk::absent_ok;
+use super::folder::{unless_absent, write_whole};
+use crate::transfers::{Stored, TransferSeen};
+
+/// What a transfer makes that must not stay.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Note {
+    /// Files and folders, none of which is whole under these names.
+    pub files: Vec<PathBuf>,
+    /// The moment of a disk that is copied.
+    pub snapshot: Option<SnapshotId>,
+}
+
+impl Note {
+    /// The note in a folder.
+    pub fn read(folder: &Path) -> io::Result<Option<Self>> {
+        let Some(bytes) = unless_absent(fs::read(file(folder)))? else { return Ok(None) };
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+
+    /// Writes it down, durably.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        write_whole(&file(folder), &serde_json::to_vec(self)?, 0o600, None)
+    }
+
+    /// Removes what it names, and then the note. The snapshot is gone before.
+    pub fn clear(&self, folder: &Path) -> io::Result<()> {
+        for left in &self.files {
+            let removed = match fs::symlink_metadata(left) {
+                Ok(seen) if seen.is_dir() => fs::remove_dir_all(left),
+                _ => fs::remove_file(left),
+            };
+            match removed {
+                // A folder on the way to it is gone, or is none any more.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+                removed => absent_ok(removed)?,
+            }
+        }
+        absent_ok(fs::remove_file(file(folder)))
+    }
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("transfer.json")
+}
+
+/// How far one transfer is. Whoever copies asks it whether that is still wanted.
+#[derive(Debug, Default)]
+pub struct Counter {
+    done: AtomicU64,
+    total: AtomicU64,
+    ended: AtomicBool,
+    growing: Mutex<Vec<PathBuf>>,
+}
+
+impl Counter {
+    /// Says how much there is to copy, in bytes.
+    pub fn expect(&self, total_bytes: u64) {
+        self.total.store(total_bytes, Ordering::Relaxed);
+    }
+
+    /// Says how much is copied, in bytes.
+    pub fn reach(&self, done_bytes: u64) {
+        self.done.store(done_bytes, Ordering::Relaxed);
+    }
+
+    /// Names a file that another program writes: what it takes on the host is copied.
+    pub fn watch(&self, file: &Path) {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner).push(file.to_owned());
+    }
+
+    /// Refuses to go on for somebody who has stopped waiting.
+    pub fn require_wanted(&self) -> io::Result<()> {
+        match self.ended.load(Ordering::Relaxed) {
+            true => Err(io::Error::new(io::ErrorKind::Interrupted, "nobody waits for it any more")),
+            false => Ok(()),
+        }
+    }
+
+    fn seen(&self) -> TransferSeen {
+        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let grown = growing.iter().filter_map(|file| fs::metadata(file).ok());
+        let grown: u64 = grown.map(|seen| seen.blocks() * 512).sum();
+        let total_bytes = self.total.load(Ordering::Relaxed);
+        let done_bytes = (self.done.load(Ordering::Relaxed) + grown).min(total_bytes);
+        TransferSeen { done_bytes, total_bytes }
+    }
+}
+
+/// All that are under way. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Transfers(Arc<Mutex<HashMap<Stored, Arc<Counter>>>>);
+
+impl Transfers {
+    /// Begins one; it is under way until what is returned is dropped.
+    pub fn begin(&self, of: &Stored) -> UnderWay {
+        let counter = Arc::<Counter>::default();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(of.clone(), counter.clone());
+        UnderWay { all: self.clone(), of: of.clone(), counter }
+    }
+
+    /// How far one is, if it is under way.
+    pub fn look(&self, of: &Stored) -> Option<TransferSeen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(of).map(|counter| counter.seen())
+    }
+}
+
+/// A transfer that is under way.
+#[derive(Debug)]
+pub struct UnderWay {
+    all: Transfers,
+    of: Stored,
+    /// How far it is.
+    pub counter: Arc<Counter>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.counter.ended.store(true, Ordering::Relaxed);
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_note_names_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("work")).unwrap();
+        for name in ["work/inside", "part", "kept"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let files = vec![at("work"), at("part"), at("never"), at("kept/never")];
+        let note = Note { files, snapshot: Some("slone".parse().unwrap()) };
+        note.write(folder.path()).unwrap();
+        let read = Note::read(folder.path()).unwrap().unwrap();
+        assert_eq!(read, note);
+        read.clear(folder.path()).unwrap();
+        assert_eq!(Note::read(folder.path()).unwrap(), None);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(left, ["kept"]);
+    }
+
+    #[test]
+    fn a_transfer_is_seen_while_it_is_under_way_and_whoever_copies_learns_its_end() {
+        let (all, of) = (Transfers::default(), Stored::Disk("ps1".parse().unwrap()));
+        assert_eq!(all.look(&of), None);
+        let under_way = all.begin(&of);
+        let counter = under_way.counter.clone();
+        counter.expect(10);
+        counter.reach(12);
+        assert_eq!(all.look(&of), Some(TransferSeen { done_bytes: 10, total_bytes: 10 }));
+        counter.require_wanted().unwrap();
+        drop(under_way);
+        assert_eq!(all.look(&of), None);
+        assert!(counter.require_wanted().is_err());
+    }
+}
