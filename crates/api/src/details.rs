@@ -1,4 +1,4 @@
-//! How an object fares on its host, on the wire: what the objects of the reference have no field for.
+//! What an object waits for, on the wire: what the objects of the reference have no field for.
 
 use deckle_api_macros::wire;
 
@@ -9,16 +9,31 @@ use crate::Timestamp;
 pub struct Detail {
     /// Whether its host has it as it is wanted.
     pub is_ready: bool,
-    /// Why it is not, where something went wrong.
-    pub trouble: Nullable<String>,
-    /// When that was found.
-    pub dt_trouble: Nullable<Timestamp>,
+    /// What is done to that end, or waited for, where it is not ready.
+    pub step: Nullable<String>,
+    /// Since when, as far as that is known.
+    pub since: Nullable<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Nullable<String>,
+    /// When it did, as far as that is known.
+    pub dt_last_error: Nullable<Timestamp>,
+    /// When it is looked at next: this moment where that is being done.
+    pub next_try: Nullable<Timestamp>,
+    /// How often in a row it went wrong.
+    pub failures: u64,
 }
 
 impl Detail {
-    /// How an object fares that is settled or not, and that stumbled over something or did not.
-    pub fn of(settled: bool, trouble: Option<String>, dt_trouble: Option<Timestamp>) -> Self {
-        let dt_trouble = dt_trouble.filter(|_| trouble.is_some());
-        Self { is_ready: settled && trouble.is_none(), trouble, dt_trouble }
+    /// How an object fares that is as it should be: there is nothing to tell.
+    pub fn ready() -> Self {
+        Self {
+            is_ready: true,
+            step: None,
+            since: None,
+            last_error: None,
+            dt_last_error: None,
+            next_try: None,
+            failures: 0,
+        }
     }
 }

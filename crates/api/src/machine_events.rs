@@ -28,6 +28,29 @@ pub struct MachineEvent {
     pub error: Nullable<String>,
 }
 
+/// What a piece of work on a machine waits for. Once it has ended, nothing is done or tried any more.
+#[wire]
+pub struct MachineEventDetail {
+    /// The event's id.
+    pub event_id: MachineEventId,
+    /// How far it is.
+    pub state: MachineEventState,
+    /// What is done, or waited for, while it has not ended.
+    pub step: Nullable<String>,
+    /// Since when.
+    pub since: Nullable<Timestamp>,
+    /// What went wrong last; where the event has failed, why.
+    pub last_error: Nullable<String>,
+    /// When it did, as far as that is known.
+    pub dt_last_error: Nullable<Timestamp>,
+    /// When it is tried next: this moment where that is being done.
+    pub next_try: Nullable<Timestamp>,
+    /// How often in a row it went wrong.
+    pub failures: u64,
+    /// When it ended.
+    pub dt_finished: Nullable<Timestamp>,
+}
+
 /// What is being done to a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This moment by the system's clock. Only the clock of a server asks it; the rest is told.
+    /// This moment by the system's clock. Only the clock of a server asks it, and a client that says how long
+    /// ago something was; the rest is told.
     pub fn of_system_clock() -> Self {
         Self(jiff::Timestamp::now().as_microsecond())
     }

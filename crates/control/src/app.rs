@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::idempotency::Running;
 use crate::patience::Patience;
+use crate::progress::Progress;
 use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::Store;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub regions: BTreeMap<String, Arc<dyn Engine>>,
     /// What was done on hosts in vain.
     pub patience: Patience,
+    /// What the last visit to each object did.
+    pub progress: Progress,
     /// How many requests each key may still make.
     pub rates: Rates,
     /// The requests with an idempotency key that are under way.

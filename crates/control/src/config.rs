@@ -96,7 +96,11 @@ impl Config {
         if self.private_pool.prefix_len() > 21 {
             wrong.insert("private_pool", format!("{} has no room for a /21", self.private_pool));
         }
-        let Limits { requests_s, requests_burst, .. } = self.limits;
+        let Limits { requests_s, requests_burst, prune_rows, .. } = self.limits;
+        if prune_rows == 0 {
+            let cure = "expected at least 1; 0 days are what keeps rows for ever";
+            wrong.insert("limits.prune_rows", cure.to_owned());
+        }
         if requests_s.is_some_and(|rate| rate > Limits::REQUESTS_S_MAX) {
             let most = Limits::REQUESTS_S_MAX;
             wrong.insert("limits.requests_s", format!("expected at most {most}, or 0 for any number"));
@@ -202,6 +206,14 @@ pub struct Limits {
     pub transfers: usize,
     /// How long the answer to an idempotency key is kept, in seconds.
     pub idempotency_s: i64,
+    /// For how many days events are kept after their end; 0 is for ever.
+    pub events_days: u16,
+    /// For how many days runs of startup scripts are kept; 0 is for ever.
+    pub runs_days: u16,
+    /// For how many days rows of what is deleted are kept, from which operators can tell what was; 0 is for ever.
+    pub deleted_days: u16,
+    /// How many old rows are deleted in one transaction: others who write wait meanwhile.
+    pub prune_rows: u32,
     /// How many requests a key may make in a second; 0 is any number. Left out: 500, and any number on the
     /// emulator.
     pub requests_s: Option<u32>,
@@ -241,6 +253,10 @@ impl Default for Limits {
             operator_s: 4 * 3600,
             transfers: 2,
             idempotency_s: 24 * 3600,
+            events_days: 90,
+            runs_days: 90,
+            deleted_days: 30,
+            prune_rows: 500,
             requests_s: None,
             requests_burst: 1_000,
             template_gib: 500,
@@ -306,6 +322,20 @@ mod tests {
             assert!(wrong.get(setting).is_some_and(|found| found.starts_with(told)), "{text}: {wrong:?}");
         }
         assert!(Config::read("[linux]\ndesktop_address = 'here'").is_err());
+    }
+
+    #[test]
+    fn times_to_keep_rows_that_make_no_sense_are_named() {
+        let days = Config::read("[limits]\nevents_days = 0\nruns_days = 7\ndeleted_days = 65535").unwrap();
+        let limits = &days.limits;
+        assert_eq!((limits.events_days, limits.runs_days, limits.deleted_days), (0, 7, u16::MAX));
+        assert_eq!(days.contradictions(), BTreeMap::new());
+        for wrong in ["events_days = -1", "runs_days = 1.5", "deleted_days = 65536", "prune_rows = -1"] {
+            let told = Config::read(&format!("[limits]\n{wrong}")).unwrap_err().to_string();
+            assert!(told.contains(wrong), "{told}");
+        }
+        let none = Config::read("[limits]\nprune_rows = 0").unwrap().contradictions();
+        assert_eq!(none.into_keys().collect::<Vec<_>>(), ["limits.prune_rows"]);
     }
 
     #[test]

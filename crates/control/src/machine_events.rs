@@ -3,9 +3,11 @@
 //! **Invariants**: a machine has at most one open event, and the schema says so too; an event is opened and
 //! closed only in the transaction that changes or settles its machine.
 
+use deckle_api::details::Detail;
 use deckle_api::ids::{MachineEventId, MachineId, TeamId};
 use deckle_api::machine_events::{
-    ListMachineEvents, MachineEvent, MachineEventName, MachineEventOrder, MachineEventState,
+    ListMachineEvents, MachineEvent, MachineEventDetail, MachineEventName, MachineEventOrder,
+    MachineEventState,
 };
 use deckle_api::paging::Page;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,12 +16,13 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::openapi::Failure;
 use crate::http::{Answer, Caller, Path, Query, show};
+use crate::machines;
 
 pub use store::Model as EventRow;
 
 /// The paths of machine events.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(detail))
 }
 
 /// List machine events
@@ -46,6 +49,18 @@ async fn get(
     show(service::get(&app, &caller, &id).await?)
 }
 
+/// Show what a machine event waits for
+#[utoipa::path(get, path = "/machine-events/{id}/detail", operation_id = "machineEvents-getDetail",
+    tag = "Beyond the reference", params(("id" = MachineEventId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = MachineEventDetail), Failure))]
+async fn detail(
+    axum::extract::State(app): axum::extract::State<App>,
+    caller: Caller,
+    Path(id): Path<MachineEventId>,
+) -> Answer<MachineEventDetail> {
+    show(service::detail(&app, &caller, &id).await?)
+}
+
 /// An event as it is told.
 pub fn shown(row: EventRow) -> MachineEvent {
     MachineEvent {
@@ -57,6 +72,38 @@ pub fn shown(row: EventRow) -> MachineEvent {
         dt_started: row.dt_started.map(Into::into),
         dt_finished: row.dt_finished.map(Into::into),
         error: row.error,
+    }
+}
+
+/// An event that has ended.
+fn ended(row: EventRow) -> MachineEventDetail {
+    let dt_finished = row.dt_finished.map(Into::into);
+    MachineEventDetail {
+        event_id: row.id.0,
+        state: row.state.0,
+        step: None,
+        since: None,
+        dt_last_error: dt_finished.filter(|_| row.error.is_some()),
+        last_error: row.error,
+        next_try: None,
+        failures: 0,
+        dt_finished,
+    }
+}
+
+/// An event that has not, and what its machine does. What that did before is not the event's.
+fn under_way(row: EventRow, machine: Detail) -> MachineEventDetail {
+    let ordered = row.dt_created.into();
+    MachineEventDetail {
+        event_id: row.id.0,
+        state: row.state.0,
+        step: machine.step,
+        since: machine.since.map(|since| since.max(ordered)),
+        last_error: machine.last_error,
+        dt_last_error: machine.dt_last_error,
+        next_try: machine.next_try,
+        failures: machine.failures,
+        dt_finished: None,
     }
 }
 
@@ -96,6 +143,25 @@ pub mod service {
     pub(super) async fn get(app: &App, caller: &Caller, id: &MachineEventId) -> Result<MachineEvent> {
         let event = store::find(app.store.read(), &caller.team, id).await?;
         event.map(shown).ok_or_else(|| Error::no_such("machine event", id))
+    }
+
+    /// What an event waits for: what its machine does. One that has ended waits for nothing.
+    pub(super) async fn detail(
+        app: &App,
+        caller: &Caller,
+        id: &MachineEventId,
+    ) -> Result<MachineEventDetail> {
+        let gone = || Error::no_such("machine event", id);
+        let find = || store::find(app.store.read(), &caller.team, id);
+        let event = find().await?.ok_or_else(gone)?;
+        let machine = event.machine_id.as_ref().filter(|_| event.dt_finished.is_none());
+        let Some(machine) = machine else { return Ok(ended(event)) };
+        match machines::service::detail(app, caller, &machine.0).await {
+            Ok(machine) if !machine.is_ready => Ok(under_way(event, machine)),
+            // It has ended since it was read, and its machine is ready, or gone.
+            Ok(_) | Err(Error::NotFound(_)) => Ok(ended(find().await?.ok_or_else(gone)?)),
+            Err(error) => Err(error),
+        }
     }
 
     /// How many events are open.

@@ -22,9 +22,9 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{machines, meters, private_networks, shared_drives};
+use crate::{machines, meters, private_networks, retention, shared_drives};
 
-/// An object with a life on a host.
+/// An object with a life on a host, or another thing that is looked after.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// A private network.
@@ -33,6 +33,8 @@ pub enum Object {
     SharedDrive(SharedDriveId),
     /// A machine.
     Machine(MachineId),
+    /// All rows that are kept for a time only.
+    Housekeeping,
 }
 
 impl Object {
@@ -42,6 +44,7 @@ impl Object {
             Self::PrivateNetwork(_) => "private network",
             Self::SharedDrive(_) => "shared drive",
             Self::Machine(_) => "machine",
+            Self::Housekeeping => "housekeeping",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Object {
             Self::PrivateNetwork(id) => id.fmt(f),
             Self::SharedDrive(id) => id.fmt(f),
             Self::Machine(id) => id.fmt(f),
+            Self::Housekeeping => f.write_str(self.kind()),
         }
     }
 }
@@ -175,6 +179,15 @@ impl Wakes {
         (visits.due.iter().take_while(|(at, _)| *at <= now).count(), visits.running.len())
     }
 
+    /// When an object is visited next: `now` where its visit is due or under way.
+    pub fn next_of(&self, object: &Object, now: Timestamp) -> Option<Timestamp> {
+        let visits = self.lock();
+        if visits.running.contains(object) {
+            return Some(now);
+        }
+        visits.when.get(object).map(|at| (*at).max(now))
+    }
+
     /// When the next visit is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.lock().due.first().map(|(at, _)| *at)
@@ -194,12 +207,12 @@ impl Drop for Claim {
     }
 }
 
-/// Plans a visit to every object that has a life: at the start of a server.
+/// Plans a visit to every object that has a life, and to old rows: at the start of a server.
 pub async fn begin(app: &App) -> Result<()> {
     let networks = private_networks::service::to_visit(app).await?.into_iter().map(Object::PrivateNetwork);
     let drives = shared_drives::service::to_visit(app).await?.into_iter().map(Object::SharedDrive);
     let machines = machines::service::to_visit(app).await?.into_iter().map(Object::Machine);
-    for object in networks.chain(drives).chain(machines) {
+    for object in networks.chain(drives).chain(machines).chain([Object::Housekeeping]) {
         app.store.wakes().wake(object);
     }
     Ok(())
@@ -297,6 +310,7 @@ async fn visit(app: &App, object: Object) {
         Object::PrivateNetwork(id) => private_networks::lifecycle::visit(app, id).await,
         Object::SharedDrive(id) => shared_drives::lifecycle::visit(app, id).await,
         Object::Machine(id) => machines::lifecycle::visit(app, id).await,
+        Object::Housekeeping => retention::visit(app).await,
     };
     meters::visited(object.kind(), outcome.is_ok());
     let limits = &app.config.limits;

@@ -67,6 +67,7 @@ pub async fn start(start: Start) -> Result<App> {
         catalogue: start.catalogue,
         regions,
         patience: crate::patience::Patience::default(),
+        progress: crate::progress::Progress::default(),
         rates,
         running: crate::idempotency::Running::default(),
         transfers: crate::transfers::Transfers::default(),

@@ -10,6 +10,7 @@ mod failure;
 mod lists;
 mod output;
 mod progress;
+mod reasons;
 mod state_folder;
 mod target;
 mod waiting;

@@ -41,6 +41,13 @@ impl Progress {
         }
     }
 
+    /// Says something that is worth a line of a log. A living line says more, and says it anew.
+    pub fn log(&self, line: &str) {
+        if !self.living {
+            let _ = writeln!(io::stderr(), "  {line}");
+        }
+    }
+
     /// Takes a living line away; what comes next starts on a clean one.
     pub fn clear(&mut self) {
         if self.living {

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use deckle_api::Timestamp;
 use deckle_api::details::Detail;
-use deckle_api::machine_events::{MachineEvent, MachineEventName, MachineEventState};
+use deckle_api::machine_events::{MachineEvent, MachineEventDetail, MachineEventName, MachineEventState};
 use deckle_api::machines::Machine;
 use serde_json::{Value, json};
 use tokio::signal;
@@ -16,6 +17,7 @@ use crate::client::{Client, Refused};
 use crate::failure::Interrupted;
 use crate::output::{self, Shown, view, word};
 use crate::progress::{FRAME, Progress};
+use crate::reasons::Reasons;
 
 /// The pause after the first look at an event; it grows by half with each, up to the longest.
 const LOOK_MS_FIRST: u64 = 50;
@@ -102,18 +104,20 @@ async fn watch_detail(client: &Client, path: &str, told: &str) -> Result<()> {
     progress.say(&headline, "");
     let mut pause = LOOK_MS_FIRST;
     let mut troubled: Option<Instant> = None;
+    let mut reasons = Reasons::default();
     loop {
         let detail: Detail = view(&look(client, &format!("{path}/detail")).await?)?;
         if detail.is_ready {
             return Ok(());
         }
-        let trouble = detail.trouble.unwrap_or_default();
+        let trouble = detail.last_error.clone().unwrap_or_default();
         troubled = if trouble.is_empty() { None } else { troubled.or_else(|| Some(Instant::now())) };
         if troubled.is_some_and(|since| since.elapsed().as_secs() >= TROUBLE_SECONDS_MAX) {
             progress.clear();
             bail!("the {told} is not ready: {trouble}; it is tried again");
         }
-        spin(&mut progress, &headline, &trouble, Duration::from_millis(pause)).await;
+        reasons.hear(detail, &progress);
+        spin(&mut progress, &headline, &reasons, Duration::from_millis(pause)).await;
         pause = (pause * 3 / 2).min(LOOK_MS_MAX);
     }
 }
@@ -144,6 +148,7 @@ async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
     let mut progress = Progress::begin();
     let headline = format!("waiting for the {told}");
     progress.say(&headline, "");
+    let mut reasons = Reasons::default();
     let mut pause = LOOK_MS_FIRST;
     while begun.elapsed() < Duration::from_secs(WAIT_SECONDS_MAX) {
         let answer = look(client, path).await?;
@@ -152,8 +157,11 @@ async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
             progress.clear();
             return verdict(&event, told).map(|()| answer);
         }
-        let state = word(event.state);
-        spin(&mut progress, &headline, &state, Duration::from_millis(pause)).await;
+        let detail: MachineEventDetail = view(&look(client, &format!("{path}/detail")).await?)?;
+        if detail.step.is_some() {
+            reasons.hear(detail, &progress);
+        }
+        spin(&mut progress, &headline, &reasons, Duration::from_millis(pause)).await;
         pause = (pause * 3 / 2).min(LOOK_MS_MAX);
     }
     bail!("the {told} has not ended in {} hours: see `deckle machine-event list`", WAIT_SECONDS_MAX / 3600)
@@ -172,7 +180,7 @@ async fn look(client: &Client, path: &str) -> Result<Value> {
     }
 }
 
-async fn spin(progress: &mut Progress, headline: &str, detail: &str, pause: Duration) {
+async fn spin(progress: &mut Progress, headline: &str, reasons: &Reasons, pause: Duration) {
     let end = sleep(pause);
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -180,7 +188,7 @@ async fn spin(progress: &mut Progress, headline: &str, detail: &str, pause: Dura
     loop {
         tokio::select! {
             () = &mut end => return,
-            _ = frames.tick() => progress.say(headline, detail),
+            _ = frames.tick() => progress.say(headline, &reasons.living(Timestamp::of_system_clock())),
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
 use deckle_api::desktops::Desktop;
+use deckle_api::details::Detail;
 use deckle_api::ids::MachineId;
 use deckle_api::machines::{
     CreateMachine, ListMachines, Machine, MachineOrdered, MachineUpdated, UpdateMachine,
@@ -28,6 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(restart))
         .routes(routes!(console_log))
         .routes(routes!(desktop))
+        .routes(routes!(detail))
         .routes(routes!(protection, protect))
 }
 
@@ -147,6 +149,14 @@ async fn console_log(
     responses((status = 200, description = "Successful response", body = Desktop), Failure))]
 async fn desktop(State(app): State<App>, caller: Caller, Path(id): Path<MachineId>) -> Answer<Desktop> {
     show(service::desktop(&app, &caller, &id).await?)
+}
+
+/// Show how a machine fares on its host
+#[utoipa::path(get, path = "/machines/{id}/detail", operation_id = "machines-getDetail", tag = "Beyond the reference",
+    params(("id" = MachineId, Path)), security(("BearerAuth" = [])),
+    responses((status = 200, description = "Successful response", body = Detail), Failure))]
+async fn detail(State(app): State<App>, caller: Caller, Path(id): Path<MachineId>) -> Answer<Detail> {
+    show(service::detail(&app, &caller, &id).await?)
 }
 
 crate::protections::paths! {

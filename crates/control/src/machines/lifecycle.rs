@@ -24,10 +24,11 @@ use super::desktops;
 use super::policy::{self, Power, Sight, Step};
 use super::sight;
 use super::store::{self, Model};
+use super::words;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::machine_events::{self, EventRow};
-use crate::reconciler::Next;
+use crate::reconciler::{Next, Object};
 use crate::snapshots::service::Pending;
 use crate::store::{Text, Tx};
 use crate::{firewall_rules, os_templates, private_networks, public_ips, snapshots};
@@ -61,7 +62,11 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     };
     let (seen, network) = match look(app, &row).await.or_else(as_fault)? {
         Ok(found) => found,
-        Err(error) => return outcomes::stumbled(app, &row, error).await,
+        Err(error) => {
+            let object = Object::Machine(id.clone());
+            app.progress.note(&object, words::LOOKS.into(), row.trouble.is_some(), app.clock.now());
+            return outcomes::stumbled(app, &row, error).await;
+        }
     };
     let was_ready = row.ready_boot == Some(row.boots_wanted);
     let comes_up = !was_ready && matches!(seen.power, seen::Power::On { .. });
@@ -70,6 +75,8 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let now = app.clock.now();
     let sight = sight::of(&row, &seen, network, &snapshots, has_agent, now, &app.config.limits);
     let step = policy::next(row.intent.0, &sight);
+    let doing = words::of(step, &row, &sight);
+    app.progress.note(&Object::Machine(id.clone()), doing, row.trouble.is_some(), now);
     let mut visit = Visit { app, row, event, seen, snapshots, sight, now };
     visit.note(step).await?;
     match visit.take(step).await.or_else(as_fault)? {

@@ -40,5 +40,6 @@ pub mod service;
 mod sight;
 mod store;
 mod views;
+mod words;
 
 pub use store::Model as MachineRow;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use deckle_api::Timestamp;
 use deckle_api::consoles::{ConsoleLog, ConsoleLogQuery};
+use deckle_api::details::Detail;
 use deckle_api::ids::{MachineId, PrivateNetworkId, StartupScriptId, TeamId};
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{ListMachines, Machine, MachineOrder};
@@ -41,6 +42,7 @@ use crate::error::{Error, Result};
 use crate::gpus;
 use crate::http::Caller;
 use crate::machine_events::{self, End, EventRow};
+use crate::progress::{self, Standing};
 use crate::protections;
 use crate::reconciler::Object;
 use crate::store::{Cursors, Tx, ip};
@@ -107,6 +109,19 @@ pub async fn list(app: &App, caller: &Caller, query: ListMachines) -> Result<Pag
 pub async fn get(store: &impl ConnectionTrait, caller: &Caller, id: &MachineId) -> Result<Model> {
     let row = store::find(store, id).await?.filter(|row| row.team_id.0 == caller.team);
     row.ok_or_else(|| Error::no_such("machine", id))
+}
+
+/// How a team's machine fares on its host.
+pub async fn detail(app: &App, caller: &Caller, id: &MachineId) -> Result<Detail> {
+    let row = get(app.store.read(), caller, id).await?;
+    let standing = Standing {
+        settled: row.settled,
+        trouble: row.trouble,
+        dt_trouble: None,
+        failures: Some(row.failures.unsigned_abs()),
+        ordered: Some(row.dt_modified.into()),
+    };
+    progress::detail(app, &Object::Machine(id.clone()), standing).await
 }
 
 /// A team's machine that the caller may use. `act` is what it wants: "stop".

@@ -1,6 +1,6 @@
 //! How a private network comes to its host, stays there, and goes.
 
-use deckle_api::ids::PrivateNetworkId;
+use deckle_api::ids::{PrivateNetworkId, SharedDriveId};
 use deckle_engine::seen::NetworkSeen;
 use deckle_engine::specs::NetworkSpec;
 
@@ -8,6 +8,7 @@ use super::service;
 use super::store::{self, Intent, Model, Trouble};
 use crate::app::App;
 use crate::error::Result;
+use crate::progress::Words;
 use crate::reconciler::{Next, Object};
 use crate::shared_drives;
 
@@ -53,6 +54,7 @@ pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
             }
             let tx = app.store.begin().await?;
             store::tell(&*tx, &row, &trouble, app.clock.now()).await?;
+            app.progress.stumbled(&Object::PrivateNetwork(id.clone()), app.clock.now());
             tx.commit().await?;
             Ok(Next::In(if trouble.lasts { app.config.limits.pause_s_max * 1000 } else { PAUSE_MS }))
         }
@@ -60,15 +62,23 @@ pub async fn visit(app: &App, id: &PrivateNetworkId) -> Result<Next> {
 }
 
 async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine::Error>> {
+    let object = Object::PrivateNetwork(row.id.0.clone());
+    let note = |words| app.progress.note(&object, words, row.trouble.is_some(), app.clock.now());
     let engine = app.engine(&row.region)?;
     let spec = service::spec(app.store.read(), row).await?;
     let seen = match engine.look_network(&spec).await {
         Ok(seen) => seen,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => {
+            note("looks at the network on its host".into());
+            return Ok(Err(error));
+        }
     };
-    let has_drives = row.intent.0 == Intent::Gone
-        && !shared_drives::service::left_in(app.store.read(), &row.id.0).await?.is_empty();
-    let step = next(row.intent.0, seen, has_drives);
+    let drives = match row.intent.0 {
+        Intent::Gone => shared_drives::service::left_in(app.store.read(), &row.id.0).await?,
+        Intent::Present => Vec::new(),
+    };
+    let step = next(row.intent.0, seen, !drives.is_empty());
+    note(words(step, &drives));
     if row.settled && step == Step::Ensure {
         tracing::warn!(network.id = %row.id.0, ?seen, "a settled network is not as it should be");
     }
@@ -80,7 +90,6 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
         Step::Settle => return settle(app, row, &spec).await.map(Ok),
         Step::Forget => return forget(app, row).await.map(Ok),
     };
-    let object = Object::PrivateNetwork(row.id.0.clone());
     Ok(acted.and_then(|()| match app.patience.lost(&object, row.intent.0 as i64, &format!("{step:?}")) {
         None => Ok(Next::Now),
         Some(times) => {
@@ -90,9 +99,24 @@ async fn take_step(app: &App, row: &Model) -> Result<Result<Next, deckle_engine:
     }))
 }
 
+/// A step in words for people who wait for the network, of which those drives are left.
+fn words(step: Step, drives: &[SharedDriveId]) -> Words {
+    match step {
+        Step::Ensure => "makes the network whole".into(),
+        Step::AwaitDrives => {
+            let drives: Vec<_> = drives.iter().map(SharedDriveId::as_str).collect();
+            format!("waits until its deleted shared drives are gone: {}", drives.join(", ")).into()
+        }
+        Step::Remove => "removes the network".into(),
+        Step::Settle => "finds the network as it should be".into(),
+        Step::Forget => "forgets the network".into(),
+    }
+}
+
 /// Says that the host has what is wanted, if that is still what was looked for.
 async fn settle(app: &App, row: &Model, looked_for: &NetworkSpec) -> Result<Next> {
-    app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
+    let object = Object::PrivateNetwork(row.id.0.clone());
+    app.patience.renew(&object);
     if !row.settled || row.trouble.is_some() {
         let tx = app.store.begin().await?;
         if service::spec(&*tx, row).await? != *looked_for {
@@ -101,14 +125,17 @@ async fn settle(app: &App, row: &Model, looked_for: &NetworkSpec) -> Result<Next
         store::settle(&*tx, row).await?;
         tx.commit().await?;
     }
+    app.progress.renew(&object);
     Ok(Next::Settled)
 }
 
 async fn forget(app: &App, row: &Model) -> Result<Next> {
     let tx = app.store.begin().await?;
     store::forget(&*tx, row).await?;
-    app.patience.renew(&Object::PrivateNetwork(row.id.0.clone()));
+    let object = Object::PrivateNetwork(row.id.0.clone());
+    app.patience.renew(&object);
     tx.commit().await?;
+    app.progress.renew(&object);
     Ok(Next::Never)
 }
 

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
+use crate::progress::{self, Standing};
 use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
 use crate::store::{Cursors, Position, Rows, Tx};
@@ -181,10 +182,20 @@ pub async fn unsettle(tx: &mut Tx, id: &PrivateNetworkId) -> Result<()> {
     Ok(())
 }
 
-/// How a network fares on its host.
+/// How a network fares on its host: a deleted one too, as long as its host has something of it.
 pub async fn detail(app: &App, caller: &Caller, id: &PrivateNetworkId) -> Result<Detail> {
-    let row = find(app.store.read(), &caller.team, id).await?;
-    Ok(Detail::of(row.settled, row.trouble, row.dt_trouble.map(Into::into)))
+    let row = store::find(app.store.read(), id).await?;
+    let row = row.filter(|row| row.team_id.0 == caller.team && !row.forgotten);
+    let row = row.ok_or_else(|| Error::no_such("private network", id))?;
+    let created = (!row.made).then_some(row.dt_created);
+    let standing = Standing {
+        settled: row.settled,
+        trouble: row.trouble,
+        dt_trouble: row.dt_trouble.map(Into::into),
+        failures: None,
+        ordered: row.dt_deleted.or(created).map(Into::into),
+    };
+    progress::detail(app, &Object::PrivateNetwork(id.clone()), standing).await
 }
 
 /// What has kept a network from its host since a moment, if anything has.

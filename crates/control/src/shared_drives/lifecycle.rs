@@ -14,6 +14,7 @@ use super::store::{self, Model};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::private_networks;
+use crate::progress::Words;
 use crate::reconciler::{Next, Object};
 
 /// How long a drive that stumbled over a passing fault is left alone, in milliseconds.
@@ -42,11 +43,16 @@ pub async fn visit(app: &App, id: &SharedDriveId) -> Result<Next> {
 }
 
 async fn take_step(app: &App, row: &Model) -> Acted {
+    let object = Object::SharedDrive(row.id.0.clone());
+    let note = |words| app.progress.note(&object, words, row.trouble.is_some(), app.clock.now());
     let engine = app.engine(&row.region)?.as_ref();
     let network = private_networks::service::spec_of(app.store.read(), &row.network_id.0).await?;
     let seen = match engine.look_drive(&row.id.0, &row.network_id.0).await {
         Ok(seen) => seen,
-        Err(fault) => return Ok(Err(fault)),
+        Err(fault) => {
+            note("looks at the drive on its host".into());
+            return Ok(Err(fault));
+        }
     };
     let share = share(row, seen.share);
     // The network has visits of its own: where a drive is shared, it is there. What goes needs none.
@@ -55,15 +61,34 @@ async fn take_step(app: &App, row: &Model) -> Acted {
         true => true,
         false => match engine.look_network(&network).await {
             Ok(network) => network == NetworkSeen::Whole,
-            Err(fault) => return Ok(Err(fault)),
+            Err(fault) => {
+                note("looks at its network on its host".into());
+                return Ok(Err(fault));
+            }
         },
     };
     let step = policy::next(row.intent.0, Sight { image: image(row, &seen), share, network: whole });
+    note(words(step, row));
     let visit = Visit { app, engine, row: row.clone(), network, seen };
     visit.note(step).await?;
     match visit.take(step).await? {
         Ok(next) => Ok(visit.went_well(step, next)),
         fault => Ok(fault),
+    }
+}
+
+/// A step in words for people who wait for the drive.
+fn words(step: Step, row: &Model) -> Words {
+    match step {
+        Step::Make | Step::Record => "makes the image".into(),
+        Step::Grow => "makes the image larger".into(),
+        Step::AwaitNetwork => Words::of_network(&row.network_id.0),
+        Step::Share => "shares the drive in its network".into(),
+        Step::Unshare => "takes the share away".into(),
+        Step::Remove => "removes the image".into(),
+        Step::Settle => "finds the drive as it should be".into(),
+        Step::Forget => "forgets the drive".into(),
+        Step::TellLost => "misses the drive's image".into(),
     }
 }
 
@@ -215,7 +240,12 @@ impl Visit<'_> {
         let (patience, row) = (&self.app.patience, &self.row);
         let object = Object::SharedDrive(row.id.0.clone());
         match step {
-            Step::Settle | Step::Forget => patience.renew(&object),
+            Step::Settle | Step::Forget => {
+                patience.renew(&object);
+                if next != Next::Now {
+                    self.app.progress.renew(&object);
+                }
+            }
             Step::Make | Step::Grow | Step::Share | Step::Unshare | Step::Remove => {
                 if let Some(times) = patience.lost(&object, row.orders, &format!("{step:?}")) {
                     let why = format!("its host said {times} times that it was done, and does not show it");
@@ -230,6 +260,7 @@ impl Visit<'_> {
 
 /// Writes down a fault of the host, and how long the drive is left alone.
 async fn stumbled(app: &App, row: &Model, fault: &Fault) -> Result<Next> {
+    app.progress.stumbled(&Object::SharedDrive(row.id.0.clone()), app.clock.now());
     let (told, lasts) = (fault.told(), fault.is_final());
     let pause = Next::In(if lasts { app.config.limits.pause_s_max * 1000 } else { PAUSE_MS });
     if !row.settled && row.trouble.as_ref() == Some(&told) {

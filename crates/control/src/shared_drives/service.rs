@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::idempotency::commit_once;
+use crate::progress::{self, Standing};
 use crate::quotas::Noun;
 use crate::reconciler::Object;
 use crate::store::{Cursors, Text};
@@ -207,10 +208,20 @@ pub async fn delete(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<()
     Ok(())
 }
 
-/// How a drive fares on its host.
+/// How a drive fares on its host: a deleted one too, as long as its host has something of it.
 pub async fn detail(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<Detail> {
-    let row = find(app.store.read(), caller, id).await?;
-    Ok(Detail::of(row.settled, row.trouble, row.dt_trouble.map(Into::into)))
+    let row = store::find(app.store.read(), id).await?;
+    let row = row.filter(|row| row.team_id.0 == caller.team && !row.forgotten);
+    let row = row.ok_or_else(|| Error::no_such("shared drive", id))?;
+    let created = (row.made_gib == 0).then_some(row.dt_created);
+    let standing = Standing {
+        settled: row.settled,
+        trouble: row.trouble,
+        dt_trouble: row.dt_trouble.map(Into::into),
+        failures: None,
+        ordered: row.dt_deleted.or(created).map(Into::into),
+    };
+    progress::detail(app, &Object::SharedDrive(id.clone()), standing).await
 }
 
 /// Whether a drive is protected against deletion.

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_accessors", include_str!("migrations/0004_accessors.sql")),
     ("0005_disks", include_str!("migrations/0005_disks.sql")),
     ("0007_drift", include_str!("migrations/0007_drift.sql")),
+    ("0008_retention", include_str!("migrations/0008_retention.sql")),
     ("0009_snapshots", include_str!("migrations/0009_snapshots.sql")),
     ("0012_desktops", include_str!("migrations/0012_desktops.sql")),
 ];

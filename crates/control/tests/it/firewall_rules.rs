@@ -331,15 +331,13 @@ async fn a_change_that_the_host_refuses_is_told_and_tried_again() {
     world.live_seconds(10).await;
     let line = format!("GET /v1/private-networks/{}/detail", network["id"].as_str().unwrap());
     let detail = world.ok(&line, Value::Null).await;
-    assert_eq!((&detail["isReady"], detail["dtTrouble"].is_string()), (&json!(false), true));
-    assert!(detail["trouble"].as_str().unwrap().contains("call ensure_network"), "{detail}");
+    assert_eq!((&detail["isReady"], detail["dtLastError"].is_string()), (&json!(false), true));
+    assert!(detail["lastError"].as_str().unwrap().contains("call ensure_network"), "{detail}");
     world.host.fail_always(None);
     world.settle().await;
     assert!(in_force(&world, &private(&network), "10.64.0.0/24", &[tcp("10.64.0.0/24", 22)]).await);
-    assert_eq!(
-        world.ok(&line, Value::Null).await,
-        json!({"isReady": true, "trouble": null, "dtTrouble": null})
-    );
+    let detail = world.ok(&line, Value::Null).await;
+    assert_eq!((&detail["isReady"], &detail["lastError"]), (&json!(true), &Value::Null));
 }
 
 #[tokio::test]

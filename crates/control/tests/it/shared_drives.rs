@@ -32,7 +32,7 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
 /// What the detail of an object says: whether it is ready, and its trouble.
 async fn detail(world: &World, path: &str) -> (bool, String) {
     let detail = world.ok(&format!("GET {path}/detail"), Value::Null).await;
-    let trouble = detail["trouble"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(detail["dtTrouble"].is_string(), !trouble.is_empty(), "{detail}");
+    let trouble = detail["lastError"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(detail["dtLastError"].is_string(), !trouble.is_empty(), "{detail}");
     (detail["isReady"].as_bool().unwrap(), trouble)
 }

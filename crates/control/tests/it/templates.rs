@@ -14,7 +14,7 @@ fn image(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-fn qcow2(backing: u8, size_gib: u64) -> Vec<u8> {
+pub fn qcow2(backing: u8, size_gib: u64) -> Vec<u8> {
     let mut head = vec![0; 104];
     head[..4].copy_from_slice(b"QFI\xfb");
     head[7] = 3;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 use deckle_api::ids::{MachineEventId, MachineId};
-use deckle_api::machine_events::{ListMachineEvents, MachineEvent};
+use deckle_api::machine_events::{ListMachineEvents, MachineEvent, MachineEventDetail};
 
 use crate::Cli;
 use crate::lists::Paging;
@@ -28,6 +28,11 @@ pub enum Verb {
         /// Its id
         id: MachineEventId,
     },
+    /// Shows what one waits for: the step, since when, what went wrong, when it is tried next
+    Detail {
+        /// Its id
+        id: MachineEventId,
+    },
     /// Waits for the end of one; fails where it fails
     Wait {
         /// Its id
@@ -46,6 +51,10 @@ impl Verb {
                 cli.output.list::<MachineEvent>(&paging.fetch(&client, PATH, &filters).await?)
             }
             Self::Get { id } => cli.output.one::<MachineEvent>(&client.get(&format!("{PATH}/{id}")).await?),
+            Self::Detail { id } => {
+                let answer = client.get(&format!("{PATH}/{id}/detail")).await?;
+                cli.output.one::<MachineEventDetail>(&answer)
+            }
             Self::Wait { id } => {
                 let event = view(&client.get(&format!("{PATH}/{id}")).await?)?;
                 cli.output.one::<MachineEvent>(&waiting::wait(&client, &event).await?)
@@ -67,6 +76,25 @@ impl Shown for MachineEvent {
             self.dt_created.to_string(),
             or_dash(self.dt_finished),
             or_dash(self.error.as_ref()),
+        ]
+    }
+}
+
+impl Shown for MachineEventDetail {
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "STATE", "STEP", "SINCE", "LAST ERROR", "FAILED", "FAILURES", "NEXT TRY", "FINISHED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.event_id.to_string(),
+            word(self.state),
+            or_dash(self.step.as_ref()),
+            or_dash(self.since),
+            or_dash(self.last_error.as_ref()),
+            or_dash(self.dt_last_error),
+            self.failures.to_string(),
+            or_dash(self.next_try),
+            or_dash(self.dt_finished),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod completions;
+mod details;
 pub mod doctor;
 pub mod firewall_rules;
 pub mod machine_events;

@@ -9,7 +9,7 @@ use deckle_api::private_networks::{
 };
 use deckle_api::regions::Region;
 
-use super::{confirm, protection};
+use super::{confirm, details, protection};
 use crate::Cli;
 use crate::lists::{Paging, one_of};
 use crate::output::Shown;
@@ -47,6 +47,11 @@ pub enum Verb {
     },
     /// Shows one
     Get {
+        /// Its id
+        id: PrivateNetworkId,
+    },
+    /// Shows how one fares on its host: what is done, since when, what went wrong, when it is tried next
+    Detail {
         /// Its id
         id: PrivateNetworkId,
     },
@@ -105,6 +110,7 @@ impl Verb {
                 let update = UpdatePrivateNetwork { name: Some(name.clone()) };
                 cli.output.one::<PrivateNetwork>(&client.put(&format!("{PATH}/{id}"), &update).await?)
             }
+            Self::Detail { id } => details::show(cli, &format!("{PATH}/{id}")).await,
             Self::Protect { id } => protection::set(cli, &format!("{PATH}/{id}"), true).await,
             Self::Unprotect { id } => protection::set(cli, &format!("{PATH}/{id}"), false).await,
             Self::Delete { id, yes } => {

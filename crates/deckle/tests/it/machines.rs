@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::canned::{Answer, Canned, Script, error, ok};
-use crate::objects::{event, machine, ordered, page, page_before, template};
+use crate::objects::{event, event_detail, machine, ordered, page, page_before, template};
 use crate::world::World;
 
 const GET_EVENT: &str = "GET /v1/machine-events/ev4k2m9x0a";
+const GET_DETAIL: &str = "GET /v1/machine-events/ev4k2m9x0a/detail";
 const GET_MACHINE: &str = "GET /v1/machines/ps8rgduy2k";
 
 /// Runs commands against a script, which they must follow to its end.
@@ -61,7 +62,13 @@ fn an_order_is_waited_for() {
         vec![
             ("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting"))),
             (GET_EVENT, ok(event("start", "new", None))),
+            (GET_DETAIL, ok(event_detail("takes room on the host", None))),
             (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_DETAIL, ok(event_detail("starts the virtual machine", Some(("no space is left", 1))))),
+            (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_DETAIL, ok(event_detail("starts the virtual machine", Some(("no space is left", 2))))),
+            (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_DETAIL, ok(event_detail("waits for the guest's agent", None))),
             (GET_EVENT, ok(event("start", "done", None))),
             (GET_MACHINE, ok(machine("ps8rgduy2k", "first", "ready"))),
             ("PATCH /v1/machines/ps8rgduy2k/stop", ok(ordered("stop", "stopping"))),
@@ -82,6 +89,36 @@ fn an_order_is_waited_for() {
 }
 
 #[test]
+fn what_is_waited_for_can_be_looked_up() {
+    let waits = |error: Option<(&str, u64)>| {
+        let mut detail = event_detail("makes the network whole", error);
+        for field in ["eventId", "state", "dtFinished"] {
+            detail.as_object_mut().unwrap().remove(field);
+        }
+        detail["isReady"] = false.into();
+        detail
+    };
+    let failed = || Some(("no space is left", 3));
+    tell(
+        "details",
+        vec![
+            (GET_DETAIL, ok(event_detail("starts the virtual machine", failed()))),
+            (GET_DETAIL, ok(event_detail("waits for the guest's agent", None))),
+            ("GET /v1/machines/ps8rgduy2k/detail", ok(waits(None))),
+            ("GET /v1/private-networks/nwhoe4oxk2/detail", ok(waits(failed()))),
+            ("GET /v1/shared-drives/sd1/detail", error(404, "NOT_FOUND", "there is no shared drive sd1")),
+        ],
+        &[
+            "machine-event detail ev4k2m9x0a",
+            "machine-event detail ev4k2m9x0a -o json",
+            "machine detail ps8rgduy2k",
+            "private-network detail nwhoe4oxk2",
+            "shared-drive detail sd1",
+        ],
+    );
+}
+
+#[test]
 fn an_order_that_fails_fails_the_command() {
     tell(
         "failed_orders",
@@ -91,6 +128,8 @@ fn an_order_that_fails_fails_the_command() {
             ("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting"))),
             (GET_EVENT, ok(event("start", "cancelled", None))),
             (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_EVENT, ok(event("start", "in progress", None))),
+            (GET_DETAIL, ok(event_detail("waits for the guest's agent", None))),
             (GET_EVENT, ok(event("start", "done", None))),
         ],
         &["machine start ps8rgduy2k", "machine start ps8rgduy2k -o json", "machine-event wait ev4k2m9x0a"],
@@ -154,7 +193,12 @@ fn a_create_fills_in_what_is_left_out() {
 #[test]
 fn an_interrupt_ends_the_wait_and_not_the_work() {
     let mut script = vec![("PATCH /v1/machines/ps8rgduy2k/start", ok(ordered("start", "starting")))];
-    script.extend((0..200).map(|_| (GET_EVENT, ok(event("start", "in progress", None)))));
+    let mut detail = event_detail("waits for the guest's agent", None);
+    detail["since"] = Value::Null;
+    for _ in 0..100 {
+        script.push((GET_EVENT, ok(event("start", "in progress", None))));
+        script.push((GET_DETAIL, ok(detail.clone())));
+    }
     let server = Canned::start(script);
     let mut world = World::at("interrupt", &server.url, "secret");
     let mut command = world.command("machine start ps8rgduy2k");

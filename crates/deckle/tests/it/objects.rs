@@ -27,6 +27,16 @@ pub fn event(name: &str, state: &str, error: Option<&str>) -> Value {
     })
 }
 
+/// What that event waits for: a step that began long ago.
+pub fn event_detail(step: &str, error: Option<(&str, u64)>) -> Value {
+    let failed = error.map(|_| MOMENT);
+    json!({
+        "eventId": "ev4k2m9x0a", "state": "in progress", "step": step, "since": "2020-02-20T10:00:00.000Z",
+        "lastError": error.map(|(error, _)| error), "dtLastError": failed,
+        "nextTry": MOMENT, "failures": error.map_or(0, |(_, failures)| failures), "dtFinished": null
+    })
+}
+
 /// An order on the machine `ps8rgduy2k`, just given.
 pub fn ordered(name: &str, state: &str) -> Value {
     json!({"event": event(name, "new", None), "data": machine("ps8rgduy2k", "first", state)})

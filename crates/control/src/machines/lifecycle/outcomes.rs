@@ -28,6 +28,9 @@ impl Visit<'_> {
         let object = Object::Machine(row.id.0.clone());
         if matches!(step, Step::Settle | Step::Forget) {
             app.patience.renew(&object);
+            if next != Next::Now {
+                app.progress.renew(&object);
+            }
             return Ok(next);
         }
         if !step.is_act() {
@@ -224,6 +227,7 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
         let shown = if intent == row.intent.0 { row.shown_state.0 } else { MachineState::Stopping };
         row = store::aim(&*tx, &row, intent, row.boots_wanted, shown, now).await?;
     }
+    app.progress.stumbled(&Object::Machine(row.id.0.clone()), now);
     let mut changes = store::changes(&row);
     changes.failing_since = Set(Some(since));
     changes.failures = Set(failures);

@@ -147,7 +147,8 @@ impl World {
             let statements = self.statements.texts.lock().unwrap().clone();
             statements.into_iter().filter(|sql| looked_at.insert(sql.clone())).collect()
         };
-        for sql in new.iter().filter(|sql| sql.starts_with("SELECT") && !sql.contains("COUNT(*) AS n")) {
+        let finds = |sql: &&String| sql.starts_with("SELECT") || sql.starts_with("DELETE");
+        for sql in new.iter().filter(finds).filter(|sql| !sql.contains("COUNT(*) AS n")) {
             let explain =
                 Statement::from_string(store.get_database_backend(), format!("EXPLAIN QUERY PLAN {sql}"));
             for row in store.query_all_raw(explain).await.unwrap() {

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use deckle_api::ids::MachineId;
 use deckle_api::machines::Machine;
 
-use super::{confirm, protection};
+use super::{confirm, details, protection};
 use crate::Cli;
 use crate::waiting::{self, WaitFlags};
 
@@ -29,6 +29,11 @@ pub enum Verb {
     List(list::List),
     /// Shows one
     Get {
+        /// Its id
+        id: MachineId,
+    },
+    /// Shows how one fares on its host: what is done, since when, what went wrong, when it is tried next
+    Detail {
         /// Its id
         id: MachineId,
     },
@@ -89,6 +94,7 @@ impl Verb {
             Self::Create(create) => create.run(cli, &client).await,
             Self::List(list) => list.run(cli, &client).await,
             Self::Get { id } => cli.output.one::<Machine>(&client.get(&format!("{PATH}/{id}")).await?),
+            Self::Detail { id } => details::show(cli, &format!("{PATH}/{id}")).await,
             Self::Update(update) => update.run(cli, &client).await,
             Self::Start(switch) => switch.order(cli, "start").await,
             Self::Stop(switch) => switch.order(cli, "stop").await,

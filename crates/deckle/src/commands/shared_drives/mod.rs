@@ -14,7 +14,7 @@ use deckle_api::shared_drives::{
 use deckle_api::sizes::SizeGb;
 use serde_json::Value;
 
-use super::{confirm, protection};
+use super::{confirm, details, protection};
 use crate::Cli;
 use crate::client::Client;
 use crate::lists::{Paging, one_of};
@@ -59,6 +59,11 @@ pub enum Verb {
     },
     /// Shows one, with its password
     Get {
+        /// Its id
+        id: SharedDriveId,
+    },
+    /// Shows how one fares on its host: what is done, since when, what went wrong, when it is tried next
+    Detail {
         /// Its id
         id: SharedDriveId,
     },
@@ -164,6 +169,7 @@ impl Verb {
                 confirm(*yes, &format!("delete the shared drive {id} and all that is on it"))?;
                 cli.output.one::<SharedDriveDeleted>(&client.delete(&path(id)).await?)
             }
+            Self::Detail { id } => details::show(cli, &path(id)).await,
             Self::Protect { id } => protection::set(cli, &path(id), true).await,
             Self::Unprotect { id } => protection::set(cli, &path(id), false).await,
         }

@@ -30,6 +30,9 @@ fn what_goes_on_can_be_waited_for_later() {
     world.run(&format!("machine-event list --machine-id {id}"));
     world.run(&format!("machine-event list --machine-id {id} --limit 1 --all -o json"));
     world.run("machine-event get ev0");
+    world.run(&format!("machine-event detail {event} -o json"));
+    world.run("machine-event detail ev0");
+    world.run(&format!("machine detail {id}"));
     world.run("machine-event get ps0");
 }
 
