@@ -258,6 +258,33 @@ async fn a_restore_that_fails_ends_off_and_is_done_once_more() {
     }
 }
 
+/// Until then its disk is in no state.
+#[tokio::test]
+async fn a_restore_that_has_begun_is_finished_after_its_event_has_failed() {
+    let world = World::new().await;
+    let id = world.create(json!({})).await;
+    world.settle().await;
+    let good = taken(&world, &id, "good").await;
+    world.host.fail_always(Some((Call::RestoreSnapshot, Fault::Passing)));
+    restore(&world, &good, json!({})).await;
+    world.live_seconds(700).await;
+    assert_eq!(world.state(&id).await, ("off".into(), "snapshot-restore error".into()));
+    let reply = world.call(&format!("DELETE /v1/snapshots/{good}"), Value::Null).await;
+    let why = format!(
+        "the disk of {id} is on its way back to {good}, and that is not finished; delete it afterwards"
+    );
+    assert_eq!(reply.error(), (412, "PRECONDITION_FAILED", why.as_str()));
+    assert_eq!(names(&world).await, ["good"]);
+    world.host.fail_always(None);
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("ready".into(), "start done".into()));
+    assert!(world.host.dump().contains("restore 1; on, boot 3"), "{}", world.host.dump());
+    world.ok(&format!("DELETE /v1/snapshots/{good}"), Value::Null).await;
+    world.settle().await;
+    assert!(names(&world).await.is_empty());
+}
+
 /// What a failed create left has an initial snapshot in its row, and no disk.
 #[tokio::test]
 async fn the_initial_snapshot_of_what_a_failed_create_left_can_go() {
