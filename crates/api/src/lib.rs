@@ -6,6 +6,7 @@
 pub mod accessors;
 pub mod admin;
 pub mod consoles;
+pub mod custom_templates;
 pub mod desktops;
 pub mod details;
 pub mod errors;

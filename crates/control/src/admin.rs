@@ -17,7 +17,9 @@ use deckle_engine::pci::PciAddress;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Pair, Path, show};
-use crate::{gpus, machines, os_templates, private_networks, shared_drives, teams, transfers};
+use crate::{
+    custom_templates, gpus, machines, os_templates, private_networks, shared_drives, teams, transfers,
+};
 
 /// The operator's paths.
 pub fn routes() -> Router<App> {
@@ -131,8 +133,10 @@ pub async fn find_leaks(app: &App) -> Result<Vec<Leak>> {
     let machines = machines::service::to_visit(app).await?.into_iter().map(|id| id.to_string());
     let networks = private_networks::service::to_visit(app).await?.into_iter().map(|id| id.to_string());
     let templates = os_templates::service::all(app).await?.into_iter().map(|row| row.template.id.to_string());
+    let custom = custom_templates::service::on_hosts(app).await?.into_iter().map(|id| id.to_string());
     let drives = shared_drives::service::to_visit(app).await?.into_iter().map(|id| id.to_string());
-    let explained: BTreeSet<_> = machines.chain(networks).chain(drives).chain(templates).collect();
+    let explained: BTreeSet<_> =
+        machines.chain(networks).chain(drives).chain(templates).chain(custom).collect();
     let unexplained = things.into_iter().filter(|thing| !explained.contains(&thing.of));
     Ok(unexplained.map(|thing| Leak { kind: thing.kind, name: thing.name, of: thing.of }).collect())
 }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use deckle_engine::Engine;
+use tokio::sync::Semaphore;
 
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub running: Running,
     /// The exports and imports of the operator.
     pub transfers: Transfers,
+    /// Turns at copying a whole disk.
+    pub copies: Semaphore,
 }
 
 impl App {

@@ -198,6 +198,8 @@ pub struct Limits {
     pub look_again_ms: i64,
     /// How many objects are visited at the same time.
     pub visits: usize,
+    /// How many of those may copy a whole disk: fewer than all, so that others are visited meanwhile.
+    pub copies: usize,
     /// How long a request may take, in seconds.
     pub request_s: u64,
     /// How long an operator's request may take, in seconds: an image is converted within one.
@@ -249,6 +251,7 @@ impl Default for Limits {
             drift_s: 30,
             look_again_ms: 250,
             visits: 8,
+            copies: 2,
             request_s: 60,
             operator_s: 4 * 3600,
             transfers: 2,

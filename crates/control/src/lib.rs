@@ -8,6 +8,7 @@ pub mod app;
 pub mod catalogue;
 pub mod clock;
 pub mod config;
+mod custom_templates;
 pub mod error;
 mod firewall_rules;
 mod gpus;
@@ -57,6 +58,7 @@ fn v1() -> OpenApiRouter<App> {
         .merge(machine_events::routes())
         .merge(machine_types::routes())
         .merge(os_templates::routes())
+        .merge(custom_templates::http::routes())
         .merge(private_networks::http::routes())
         .merge(shared_drives::http::routes())
         .merge(firewall_rules::http::routes())

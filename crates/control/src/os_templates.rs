@@ -82,13 +82,20 @@ pub mod service {
 
     /// A template that machines can be made from, named by a request's `templateId`.
     pub async fn find(store: &impl ConnectionTrait, id: &TemplateId) -> Result<TemplateRow> {
-        let row = store::find(store, id).await?.filter(|row| row.ready && row.dt_deleted.is_none());
+        let row = store::find_own(store, id).await?.filter(|row| row.ready && row.dt_deleted.is_none());
         row.ok_or_else(|| {
-            Error::NotFound(format!("templateId: there is no template {id}; GET /v1/os-templates lists them"))
+            Error::NotFound(format!(
+                "templateId: there is no template {id}; GET /v1/os-templates and GET /v1/custom-templates list them"
+            ))
         })
     }
 
-    /// Whether the guests of a template have an agent, also of one that is deleted.
+    /// What a disk began as, whoever made the template, and also where it is deleted.
+    pub async fn find_any(store: &impl ConnectionTrait, id: &TemplateId) -> Result<TemplateRow> {
+        store::find(store, id).await?.ok_or_else(|| Error::no_such("template", id))
+    }
+
+    /// Whether the guests of a template of either kind have an agent, also of one that is deleted.
     pub async fn has_agent(store: &impl ConnectionTrait, id: &TemplateId) -> Result<bool> {
         Ok(store::find(store, id).await?.is_none_or(|row| row.has_agent))
     }
@@ -199,7 +206,7 @@ pub mod service {
     /// image could not be removed, it can be deleted again.
     pub async fn delete(app: &App, id: &TemplateId) -> Result<()> {
         let tx = app.store.begin().await?;
-        let row = store::find(&*tx, id).await?.filter(|row| row.ready);
+        let row = store::find_own(&*tx, id).await?.filter(|row| row.ready);
         let row = row.ok_or_else(|| Error::no_such("template", id))?;
         if row.dt_deleted.is_none() {
             store::mark_deleted(&*tx, id, app.clock.now()).await?;
@@ -255,8 +262,10 @@ mod store {
     use super::*;
     use crate::store::{Listing, Micros, Text};
 
+    /// What a template of either kind is. One that has a team is a custom one, whose other columns are that
+    /// noun's.
     #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "os_templates")]
+    #[sea_orm(table_name = "templates")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Text<TemplateId>,
@@ -278,7 +287,12 @@ mod store {
 
     /// The condition of the index over the templates that can be used, in its own words.
     fn usable() -> Expr {
-        Expr::cust("dt_deleted IS NULL AND ready")
+        Expr::cust("team_id IS NULL AND dt_deleted IS NULL AND ready")
+    }
+
+    /// Of no team: of an operating system.
+    fn of_nobody() -> Expr {
+        Expr::cust("team_id IS NULL")
     }
 
     pub fn listing() -> Listing<Entity> {
@@ -290,12 +304,20 @@ mod store {
     }
 
     pub async fn unready(store: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-        Entity::find().filter(Expr::cust("dt_deleted IS NULL AND NOT ready")).all(store).await
+        Entity::find()
+            .filter(Expr::cust("dt_deleted IS NULL AND NOT ready"))
+            .filter(of_nobody())
+            .all(store)
+            .await
     }
 
     /// Deleted, with an image that may still be there.
     pub async fn half_deleted(store: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-        Entity::find().filter(Expr::cust("dt_deleted IS NOT NULL AND ready")).all(store).await
+        Entity::find()
+            .filter(Expr::cust("dt_deleted IS NOT NULL AND ready"))
+            .filter(of_nobody())
+            .all(store)
+            .await
     }
 
     pub async fn mark_gone(store: &impl ConnectionTrait, id: &TemplateId) -> Result<(), DbErr> {
@@ -304,8 +326,14 @@ mod store {
         Entity::update(gone).exec(store).await.map(drop)
     }
 
+    /// A template of either kind.
     pub async fn find(store: &impl ConnectionTrait, id: &TemplateId) -> Result<Option<Model>, DbErr> {
         Entity::find_by_id(Text(id.clone())).one(store).await
+    }
+
+    /// A template of an operating system.
+    pub async fn find_own(store: &impl ConnectionTrait, id: &TemplateId) -> Result<Option<Model>, DbErr> {
+        Entity::find_by_id(Text(id.clone())).filter(of_nobody()).one(store).await
     }
 
     pub async fn insert(store: &impl ConnectionTrait, row: Model) -> Result<Model, DbErr> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deckle_api::Timestamp;
-use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SharedDriveId, TemplateId};
 use deckle_engine::Engine;
 use deckle_engine::seen::Loss;
 use deckle_engine::specs::HostNetwork;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{machines, meters, private_networks, retention, shared_drives};
+use crate::{custom_templates, machines, meters, private_networks, retention, shared_drives};
 
 /// An object with a life on a host, or another thing that is looked after.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,8 @@ pub enum Object {
     Machine(MachineId),
     /// All rows that are kept for a time only.
     Housekeeping,
+    /// A custom template that is deleted.
+    CustomTemplate(TemplateId),
 }
 
 impl Object {
@@ -45,6 +47,7 @@ impl Object {
             Self::SharedDrive(_) => "shared drive",
             Self::Machine(_) => "machine",
             Self::Housekeeping => "housekeeping",
+            Self::CustomTemplate(_) => "custom template",
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Object {
             Self::SharedDrive(id) => id.fmt(f),
             Self::Machine(id) => id.fmt(f),
             Self::Housekeeping => f.write_str(self.kind()),
+            Self::CustomTemplate(id) => id.fmt(f),
         }
     }
 }
@@ -212,7 +216,8 @@ pub async fn begin(app: &App) -> Result<()> {
     let networks = private_networks::service::to_visit(app).await?.into_iter().map(Object::PrivateNetwork);
     let drives = shared_drives::service::to_visit(app).await?.into_iter().map(Object::SharedDrive);
     let machines = machines::service::to_visit(app).await?.into_iter().map(Object::Machine);
-    for object in networks.chain(drives).chain(machines).chain([Object::Housekeeping]) {
+    let templates = custom_templates::service::to_visit(app).await?.into_iter().map(Object::CustomTemplate);
+    for object in networks.chain(drives).chain(machines).chain(templates).chain([Object::Housekeeping]) {
         app.store.wakes().wake(object);
     }
     Ok(())
@@ -311,6 +316,7 @@ async fn visit(app: &App, object: Object) {
         Object::SharedDrive(id) => shared_drives::lifecycle::visit(app, id).await,
         Object::Machine(id) => machines::lifecycle::visit(app, id).await,
         Object::Housekeeping => retention::visit(app).await,
+        Object::CustomTemplate(id) => custom_templates::lifecycle::visit(app, id).await,
     };
     meters::visited(object.kind(), outcome.is_ok());
     let limits = &app.config.limits;

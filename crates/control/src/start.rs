@@ -7,6 +7,7 @@ use std::sync::Arc;
 use deckle_api::admin::{CreateApiKey, CreateTeam};
 use deckle_api::ids::TemplateId;
 use deckle_engine::Engine;
+use tokio::sync::Semaphore;
 
 use crate::app::{App, Parts};
 use crate::catalogue::Catalogue;
@@ -58,6 +59,7 @@ pub async fn start(start: Start) -> Result<App> {
     store.prove(&start.sealer).await?;
     let host = |code: &String| (code.clone(), start.engine.clone());
     let regions: BTreeMap<_, _> = start.config.regions.iter().map(host).collect();
+    let copies = Semaphore::new(start.config.limits.copies.max(1));
     let rates = Rates::of(&start.config.limits, start.clock.clone());
     let app = App::new(Parts {
         config: start.config,
@@ -71,6 +73,7 @@ pub async fn start(start: Start) -> Result<App> {
         rates,
         running: crate::idempotency::Running::default(),
         transfers: crate::transfers::Transfers::default(),
+        copies,
     });
     os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;

@@ -23,8 +23,9 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::commands::{
-    admin, completions, doctor, firewall_rules, machine_events, machine_types, machines, os_templates,
-    private_networks, public_ips, serve, sessions, shared_drives, snapshots, ssh_keys, startup_scripts,
+    admin, completions, custom_templates, doctor, firewall_rules, machine_events, machine_types, machines,
+    os_templates, private_networks, public_ips, serve, sessions, shared_drives, snapshots, ssh_keys,
+    startup_scripts,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -61,6 +62,9 @@ enum Command {
     /// Templates of operating systems that machines are made from
     #[command(subcommand)]
     OsTemplate(os_templates::Verb),
+    /// Templates that the team has made of its machines
+    #[command(subcommand)]
+    CustomTemplate(custom_templates::Verb),
     /// Private networks between machines
     #[command(subcommand)]
     PrivateNetwork(private_networks::Verb),
@@ -100,6 +104,7 @@ impl Cli {
             Command::MachineEvent(verb) => verb.run(self).await,
             Command::MachineType(verb) => verb.run(self).await,
             Command::OsTemplate(verb) => verb.run(self).await,
+            Command::CustomTemplate(verb) => verb.run(self).await,
             Command::PrivateNetwork(verb) => verb.run(self).await,
             Command::PublicIp(verb) => verb.run(self).await,
             Command::SharedDrive(verb) => verb.run(self).await,

@@ -59,8 +59,7 @@ pub async fn finish_of<T: Shown>(
     answer: Value,
 ) -> Result<()> {
     let event: MachineEvent = view(&answer["event"])?;
-    if flags.no_wait {
-        eprintln!("ordered; to wait for it: deckle machine-event wait {}", event.id);
+    if !waits(flags, &event) {
         return show::<T>(cli, &answer);
     }
     let event = wait(client, &event).await?;
@@ -74,6 +73,14 @@ pub async fn finish_of<T: Shown>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether an event is to be waited for. Where it is not, it is told how it can be.
+pub fn waits(flags: WaitFlags, event: &MachineEvent) -> bool {
+    if flags.no_wait {
+        eprintln!("ordered; to wait for it: deckle machine-event wait {}", event.id);
+    }
+    !flags.no_wait
 }
 
 /// Shows what was changed, after the end of its event if it has one and unless told not to wait.

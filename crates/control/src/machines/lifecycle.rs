@@ -1,6 +1,7 @@
 //! A visit to a machine: look, decide one step, take it, and come again.
 
 mod acts;
+mod captures;
 mod disks;
 mod moves;
 mod outcomes;
@@ -31,7 +32,7 @@ use crate::machine_events::{self, EventRow};
 use crate::reconciler::{Next, Object};
 use crate::snapshots::service::Pending;
 use crate::store::{Text, Tx};
-use crate::{firewall_rules, os_templates, private_networks, public_ips, snapshots};
+use crate::{custom_templates, firewall_rules, os_templates, private_networks, public_ips, snapshots};
 
 /// The range of each network that a machine has to itself: the gateway, and the machine.
 pub const OWN_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 255, 252), 30);
@@ -46,6 +47,7 @@ struct Visit<'a> {
     event: Option<EventRow>,
     seen: MachineSeen,
     snapshots: Pending,
+    templates: custom_templates::service::Pending,
     sight: Sight,
     now: Timestamp,
 }
@@ -60,6 +62,10 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
         true => Pending::default(),
         false => snapshots::service::pending(app.store.read(), id).await?,
     };
+    let templates = match row.settled {
+        true => custom_templates::service::Pending::default(),
+        false => custom_templates::service::pending(app.store.read(), id).await?,
+    };
     let (seen, network) = match look(app, &row).await.or_else(as_fault)? {
         Ok(found) => found,
         Err(error) => {
@@ -73,11 +79,11 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
     let has_agent =
         !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
-    let sight = sight::of(&row, &seen, network, &snapshots, has_agent, now, &app.config.limits);
+    let sight = sight::of(&row, &seen, network, (&snapshots, &templates), has_agent, now, &app.config.limits);
     let step = policy::next(row.intent.0, &sight);
     let doing = words::of(step, &row, &sight);
     app.progress.note(&Object::Machine(id.clone()), doing, row.trouble.is_some(), now);
-    let mut visit = Visit { app, row, event, seen, snapshots, sight, now };
+    let mut visit = Visit { app, row, event, seen, snapshots, templates, sight, now };
     visit.note(step).await?;
     match visit.take(step).await.or_else(as_fault)? {
         Ok(next) => visit.went_well(step, next).await,

@@ -88,6 +88,10 @@ pub enum Work {
     Restore,
     /// It is to grow, without power.
     Grow,
+    /// A template that was to be made of it is to be removed. The disk takes no part.
+    Discard,
+    /// A template is to be made of it, of a machine that is to be off.
+    Capture,
 }
 
 /// A machine's public address.
@@ -165,6 +169,10 @@ pub enum Step {
     Restore,
     /// Grow the disk.
     GrowDisk,
+    /// Remove a template that was to be made of the disk.
+    DiscardTemplate,
+    /// Make a template of the disk.
+    MakeTemplate,
     /// Plug the machine in.
     PlugNic,
     /// Take a public address from the pool.
@@ -227,6 +235,8 @@ impl Step {
             | Self::RecordDisk
             | Self::TakeSnapshot
             | Self::RemoveSnapshot
+            | Self::DiscardTemplate
+            | Self::MakeTemplate
             | Self::HoldPublicIp
             | Self::Place
             | Self::AwaitGuest
@@ -335,17 +345,21 @@ fn stop(sight: &Sight) -> Step {
 }
 
 fn rest(sight: &Sight) -> Step {
-    with_disk(sight).unwrap_or(Step::Settle)
+    let captured = || (sight.work == Work::Capture).then_some(Step::MakeTemplate);
+    with_disk(sight).or_else(captured).unwrap_or(Step::Settle)
 }
 
 /// The step that the disk needs, while it needs one.
 fn with_disk(sight: &Sight) -> Option<Step> {
+    if sight.work == Work::Discard {
+        return Some(Step::DiscardTemplate);
+    }
     match sight.disk {
         Disk::NotMade => Some(Step::MakeDisk),
         Disk::Unrecorded => Some(Step::RecordDisk),
         Disk::Lost => Some(Step::Tell(Trouble::DiskLost)),
         Disk::There => match sight.work {
-            Work::None => None,
+            Work::None | Work::Discard | Work::Capture => None,
             Work::Take => Some(Step::TakeSnapshot),
             Work::Remove => Some(Step::RemoveSnapshot),
             Work::Restore => Some(Step::Restore),
@@ -357,6 +371,7 @@ fn with_disk(sight: &Sight) -> Option<Step> {
 fn clear(intent: Intent, sight: &Sight) -> Step {
     match (sight.disk, intent) {
         (Disk::There | Disk::Unrecorded, _) => Step::DeleteDisk,
+        _ if sight.work == Work::Discard => Step::DiscardTemplate,
         (Disk::NotMade | Disk::Lost, Intent::Gone) => Step::Forget,
         (Disk::NotMade | Disk::Lost, _) => Step::Settle,
     }

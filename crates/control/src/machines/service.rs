@@ -1,6 +1,7 @@
 //! The rules of machines: what may be ordered, and when.
 
 mod addresses;
+mod captures;
 mod copies;
 mod create;
 mod desktop;
@@ -24,6 +25,7 @@ use deckle_api::regions::Region;
 use sea_orm::ConnectionTrait;
 
 pub use addresses::{assignable, gain_public_ip, lose_public_ip};
+pub use captures::{awaits_template, capturable, order_capture};
 pub use copies::{exportable, replaceable};
 pub use create::create;
 pub use desktop::desktop;
@@ -419,7 +421,10 @@ pub async fn count_unsettled(app: &App) -> Result<u64> {
 }
 
 /// The room that is left in each region.
-pub async fn rooms(app: &App) -> Result<Vec<(String, Room)>> {
+pub type Rooms = Vec<(String, Room)>;
+
+/// The room that is left in each region.
+pub async fn rooms(app: &App) -> Result<Rooms> {
     let taken = Taken::by(&app.catalogue, &store::placed(app.store.read()).await?);
     let mut rooms = Vec::with_capacity(app.regions.len());
     for engine in app.engines() {

@@ -10,6 +10,7 @@ use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 use super::policy::{Button, Disk, Guest, Network, Power, PublicIp, Sight, Work};
 use super::store::Model;
 use crate::config::Limits;
+use crate::custom_templates;
 use crate::snapshots::service::Pending;
 
 /// How long after a press of the power button it is pressed again, in seconds: a guest that was still
@@ -21,7 +22,7 @@ pub fn of(
     row: &Model,
     seen: &MachineSeen,
     network: NetworkSeen,
-    snapshots: &Pending,
+    (snapshots, templates): (&Pending, &custom_templates::service::Pending),
     has_agent: bool,
     now: Timestamp,
     limits: &Limits,
@@ -34,7 +35,7 @@ pub fn of(
             NetworkSeen::Whole => Network::Whole,
         },
         disk: disk(row, seen),
-        work: work(row, seen, snapshots),
+        work: work(row, seen, snapshots).unwrap_or_else(|| template_work(templates)),
         nic: seen.nic,
         port: seen.port,
         names: row.named,
@@ -59,21 +60,30 @@ fn disk(row: &Model, seen: &MachineSeen) -> Disk {
 
 /// A restore that is begun is finished before anything else: until then the disk is in no state. A snapshot
 /// that is ordered with a restore is taken before it.
-fn work(row: &Model, seen: &MachineSeen, snapshots: &Pending) -> Work {
-    let Some(disk) = &seen.disk else { return Work::None };
+fn work(row: &Model, seen: &MachineSeen, snapshots: &Pending) -> Option<Work> {
+    let disk = seen.disk.as_ref()?;
     // A disk that was brought back from a backup may have finished fewer restores than its row has.
     let behind = row.restore_to.is_some() && disk.generation < row.restores();
     if behind && (row.restore_is_begun() || snapshots.take.is_none()) {
-        return Work::Restore;
+        return Some(Work::Restore);
     }
     if snapshots.take.is_some() {
-        return Work::Take;
+        return Some(Work::Take);
     }
     if snapshots.remove.is_some() {
-        return Work::Remove;
+        return Some(Work::Remove);
     }
     let larger = row.next_disk_gib.filter(|gib| disk.size_bytes < gib.unsigned_abs() * GB);
-    if larger.is_some() { Work::Grow } else { Work::None }
+    larger.map(|_| Work::Grow)
+}
+
+/// What is to be done about the templates that are made of the disk, once the disk itself needs nothing.
+fn template_work(templates: &custom_templates::service::Pending) -> Work {
+    match (&templates.discard, &templates.make) {
+        (Some(_), _) => Work::Discard,
+        (None, Some(_)) => Work::Capture,
+        (None, None) => Work::None,
+    }
 }
 
 fn public_ip(row: &Model, routed: Option<Ipv4Addr>) -> PublicIp {

@@ -305,6 +305,14 @@ pub async fn placed(store: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, 
     rows.filter(Expr::cust("placed")).group_by(Column::MachineType).into_tuple().all(store).await
 }
 
+/// Whether a machine that is on or off, or on its way there, has no disk yet that is to begin as a template.
+pub async fn awaits_template(store: &impl ConnectionTrait, template: &TemplateId) -> Result<bool, DbErr> {
+    let rows = Entity::find().filter(Column::TemplateId.eq(template.as_str()));
+    let rows = rows.filter(Expr::cust("NOT disk_made AND dt_deleted IS NULL"));
+    let rows = rows.filter(Column::Intent.is_in([Text(Intent::On), Text(Intent::Off)]));
+    Ok(rows.count(store).await? > 0)
+}
+
 /// Adds a machine.
 pub async fn insert(store: &impl ConnectionTrait, row: Model) -> Result<Model, DbErr> {
     Entity::insert(row.into_active_model().reset_all()).exec_with_returning(store).await

@@ -20,6 +20,8 @@ pub fn of(step: Step, row: &Model, sight: &Sight) -> Words {
         Step::RemoveSnapshot => "removes a snapshot",
         Step::Restore => "takes the disk back to a snapshot",
         Step::GrowDisk => "grows the disk",
+        Step::MakeTemplate => "makes a template of the disk",
+        Step::DiscardTemplate => "discards a template that was not finished",
         Step::PlugNic => "plugs the machine into its network",
         Step::HoldPublicIp => "takes a public address from the pool",
         Step::RoutePublicIp => "leads the public address to the machine",

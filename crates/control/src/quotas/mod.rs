@@ -21,6 +21,8 @@ pub enum Noun {
     SharedDrives,
     /// The sizes of shared drives together, in GB.
     SharedDrivesGb,
+    /// Custom templates.
+    CustomTemplates,
     /// GPUs of one model, in machines that exist.
     Gpus(String),
 }
@@ -34,6 +36,7 @@ impl Noun {
             Self::PublicIps => "public-ips".to_owned(),
             Self::SharedDrives => "shared-drives".to_owned(),
             Self::SharedDrivesGb => "shared-drives-gb".to_owned(),
+            Self::CustomTemplates => "custom-templates".to_owned(),
             Self::Gpus(model) => format!("gpus/{model}"),
         }
     }
@@ -49,6 +52,7 @@ impl Noun {
             Self::PublicIps,
             Self::SharedDrives,
             Self::SharedDrivesGb,
+            Self::CustomTemplates,
         ];
         plain.into_iter().find(|noun| noun.word() == word)
     }

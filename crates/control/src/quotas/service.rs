@@ -8,7 +8,7 @@ use super::{Noun, store};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::Tx;
-use crate::{machines, private_networks, public_ips, shared_drives};
+use crate::{custom_templates, machines, private_networks, public_ips, shared_drives};
 
 /// Refuses `more` of what a quota counts where the team would then have more than it may. To be called
 /// in the transaction that makes them, before it does: what is there is counted here, and only where
@@ -59,8 +59,8 @@ pub async fn set(app: &App, tx: &Tx, team: &TeamId, wanted: SetLimits) -> Result
         let Some(noun) = Noun::of(&word, &app.catalogue) else {
             return Err(Error::field(
                 format!("limits.{word}"),
-                "expected machines, private-networks, public-ips, shared-drives, shared-drives-gb, or \
-                 gpus/MODEL with a model of the catalogue",
+                "expected machines, private-networks, public-ips, shared-drives, shared-drives-gb, \
+                 custom-templates, or gpus/MODEL with a model of the catalogue",
             ));
         };
         let too_large = || Error::field(format!("limits.{word}"), "expected a smaller number, or null");
@@ -77,6 +77,7 @@ async fn in_use(app: &App, store: &impl ConnectionTrait, team: &TeamId, noun: &N
         Noun::PublicIps => public_ips::service::count(store, team).await,
         Noun::SharedDrives => Ok(shared_drives::service::count(store, team).await?.0),
         Noun::SharedDrivesGb => Ok(shared_drives::service::count(store, team).await?.1),
+        Noun::CustomTemplates => custom_templates::service::count(store, team).await,
         Noun::Gpus(model) => machines::service::count_gpus(app, store, team, model).await,
     }
 }

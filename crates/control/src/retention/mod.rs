@@ -41,14 +41,15 @@ pub const RULES: &[Rule] = &[
     Rule::of("sessions", "dt_expires", |_| Some(0)),
     Rule::of("machine_events", "dt_finished", |limits| days(limits.events_days)),
     Rule::of("startup_script_runs", "dt_created", |limits| days(limits.runs_days)),
+    Rule::of("snapshots", "dt_deleted", |limits| days(limits.deleted_days)),
     Rule::of("machines", "dt_deleted", |limits| days(limits.deleted_days)).but_for(OF_MACHINES),
     Rule::of("shared_drives", "dt_deleted", |limits| days(limits.deleted_days)).only("forgotten"),
     Rule::of("private_networks", "dt_deleted", |limits| days(limits.deleted_days))
         .only("forgotten")
         .but_for(OF_NETWORKS),
     Rule::of("startup_scripts", "dt_deleted", |limits| days(limits.deleted_days)).but_for(OF_SCRIPTS),
-    Rule::of("os_templates", "dt_deleted", |limits| days(limits.deleted_days))
-        .only("NOT ready")
+    Rule::of("templates", "dt_deleted", |limits| days(limits.deleted_days))
+        .only("NOT ready AND capture IS NULL")
         .but_for(&[("machines", "template_id")]),
 ];
 
@@ -57,6 +58,7 @@ const OF_MACHINES: &[(&str, &str)] = &[
     ("firewall_rules", "machine_id"),
     ("gpus", "machine_id"),
     ("accessors", "machine_id"),
+    ("snapshots", "machine_id"),
     ("startup_scripts_served", "machine_id"),
     ("startup_script_runs", "machine_id"),
 ];

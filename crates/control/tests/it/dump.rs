@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use deckle_api::custom_templates::CustomTemplate;
 use deckle_api::firewall_rules::FirewallRule;
 use deckle_api::machine_events::MachineEvent;
 use deckle_api::machines::Machine;
@@ -139,6 +140,28 @@ pub fn address_line(address: PublicIp) -> String {
     format!("{ip} {} {leads}", region.0)
 }
 
+pub fn template_line(template: CustomTemplate) -> String {
+    let CustomTemplate {
+        id,
+        name,
+        agent_type,
+        operating_system_label,
+        region,
+        default_size_gb,
+        available_machine_types,
+        parent_machine_id,
+        dt_created: _,
+        dt_deleted,
+    } = template;
+    assert_eq!((agent_type.as_str(), dt_deleted), ("LinuxHeadless", None));
+    let types = available_machine_types.len();
+    assert!(available_machine_types.iter().all(|one| one.is_available), "{available_machine_types:?}");
+    let (region, size) = (region.0, default_size_gb.0);
+    format!(
+        "{id} {name} {operating_system_label} {region} {size} GB of {parent_machine_id} for {types} types"
+    )
+}
+
 pub fn event_line(event: MachineEvent) -> String {
     let MachineEvent { id: _, name, state, machine_id, dt_created: _, dt_started, dt_finished, error } =
         event;
@@ -152,7 +175,7 @@ pub fn event_line(event: MachineEvent) -> String {
 }
 
 /// Words that look like ids.
-const ENGLISH: [&str; 2] = ["namespace", "neighbour"];
+const ENGLISH: [&str; 3] = ["namespace", "neighbour", "templates"];
 
 /// Ids are random: the first machine that the text names is `ps1`, and so on.
 pub fn numbered(text: &str) -> String {
@@ -167,7 +190,7 @@ pub fn numbered(text: &str) -> String {
                 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
                 && !ENGLISH.contains(&bare)
         };
-        match ["ps", "sc", "sl", "ev", "te", "sd", "fw", "n"].iter().find(|prefix| minted(prefix)) {
+        match ["ps", "sc", "sl", "ev", "te", "sd", "fw", "n", "t"].iter().find(|prefix| minted(prefix)) {
             Some(prefix) => {
                 let count = counts.entry((*prefix).to_owned()).or_default();
                 let name = names.entry(bare.to_owned()).or_insert_with(|| {

@@ -42,6 +42,7 @@ async fn with(set: impl FnOnce(&mut Limits)) -> World {
         firewall_rules: _, // firewall_rules
         snapshots: _,      // snapshots::refused
         transfers: _,      // transfers
+        copies: _,         // custom_templates: copies_leave_turns_for_other_machines
     } = Limits::default();
     let mut config = Config::default();
     set(&mut config.limits);

@@ -6,6 +6,7 @@ mod accessors;
 mod bad_input;
 mod broken_host;
 mod contract;
+mod custom_templates;
 mod desktops;
 mod drift;
 mod dump;

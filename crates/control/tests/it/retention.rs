@@ -36,7 +36,7 @@ async fn counts(world: &World) -> Vec<(&'static str, i64)> {
         "shared_drives",
         "private_networks",
         "startup_scripts",
-        "os_templates",
+        "templates",
     ] {
         counts.push((table, rows(world, table).await));
     }
@@ -91,7 +91,7 @@ async fn what_is_old_goes_and_what_is_young_stays() {
         ("shared_drives", 1),
         ("private_networks", 2),
         ("startup_scripts", 2),
-        ("os_templates", 1),
+        ("templates", 1),
     ];
     assert_eq!(made, expected);
     world.pass_seconds(11 * 3600);
@@ -174,7 +174,7 @@ async fn what_something_refers_to_stays_as_long_as_that() {
     world.ok(&format!("DELETE /v1/private-networks/{}", network["id"].as_str().unwrap()), Value::Null).await;
     world.pass_seconds(200 * DAY_S);
     world.live_seconds(60).await;
-    let left = async || (rows(&world, "os_templates").await, rows(&world, "private_networks").await);
+    let left = async || (rows(&world, "templates").await, rows(&world, "private_networks").await);
     assert_eq!(left().await, (1, 1), "a machine was made from the one, a host has the other");
     order(&world, "restart", &id).await;
     world.live_seconds(60).await;

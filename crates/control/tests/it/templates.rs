@@ -75,7 +75,7 @@ async fn an_image_that_cannot_serve_is_refused_and_leaves_nothing() {
         assert_eq!((reply.status, &reply.error().2[..told.len()]), (400, told));
     }
     assert_eq!((names(&world).await, world.host.dump()), before);
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM os_templates").await, 1);
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM templates").await, 1);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn what_an_import_left_is_cleared_at_the_next_start() {
     assert_eq!(world.host.look_things().await.unwrap().len(), 2);
     world.restart_server().await;
     assert_eq!(world.host.look_things().await.unwrap().len(), 1);
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM os_templates").await, 1);
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM templates").await, 1);
     assert_eq!(world.admin("GET /admin/leaks", Value::Null).await.body, json!([]));
 }
 

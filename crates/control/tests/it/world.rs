@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use deckle_api::Timestamp;
 use deckle_api::admin::{ApiKey, Role, Team};
+use deckle_api::custom_templates::CustomTemplate;
 use deckle_api::firewall_rules::FirewallRule;
 use deckle_api::ids::{MachineId, TemplateId};
 use deckle_api::machine_events::MachineEvent;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod completions;
+pub mod custom_templates;
 mod details;
 pub mod doctor;
 pub mod firewall_rules;

@@ -24,6 +24,7 @@ mod outside;
 mod reboot;
 mod server;
 mod snapshots;
+mod templates;
 mod uninstall;
 mod upgrades;
 mod world;

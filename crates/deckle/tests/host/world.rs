@@ -263,6 +263,9 @@ impl World {
         for drive in self.get("/v1/shared-drives")["items"].as_array().unwrap() {
             self.delete(&format!("/v1/shared-drives/{}", text(&drive["id"])));
         }
+        for template in self.get("/v1/custom-templates")["items"].as_array().unwrap() {
+            self.delete(&format!("/v1/custom-templates/{}", text(&template["id"])));
+        }
         for claimed in self.get("/v1/public-ips")["items"].as_array().unwrap() {
             self.delete(&format!("/v1/public-ips/{}", text(&claimed["ip"])));
         }

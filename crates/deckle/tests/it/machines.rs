@@ -157,8 +157,10 @@ fn a_create_fills_in_what_is_left_out() {
         ("GET /v1/os-templates?limit=120", ok(templates())),
         ("POST /v1/machines", ok(ordered("create", "provisioning"))),
         ("GET /v1/os-templates?limit=120", ok(templates())),
+        ("GET /v1/custom-templates?limit=120", ok(page(&[]))),
         ("POST /v1/machines", ok(ordered("create", "provisioning"))),
         ("GET /v1/os-templates?limit=120", ok(templates())),
+        ("GET /v1/custom-templates?limit=120", ok(page(&[]))),
     ];
     let bodies = tell(
         "create",
@@ -187,7 +189,7 @@ fn a_create_fills_in_what_is_left_out() {
         "autoShutdownTimeout": 24.0, "restorePointEnabled": true, "restorePointFrequency": "shutdown",
         "startupScriptId": "sc1", "startOnCreate": false, "accessorIds": ["u1", "u2"]
     });
-    assert_eq!(bodies[3], second);
+    assert_eq!(bodies[4], second);
 }
 
 #[test]

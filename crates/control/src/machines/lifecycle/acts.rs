@@ -39,6 +39,8 @@ impl Visit<'_> {
             Step::RemoveSnapshot => return self.remove_snapshot(engine.as_ref()).await,
             Step::Restore => return self.restore(engine.as_ref()).await,
             Step::GrowDisk => engine.ensure_disk(&self.larger_disk()).await,
+            Step::DiscardTemplate => return self.discard_template(engine.as_ref()).await,
+            Step::MakeTemplate => return self.make_template(engine.as_ref()).await,
             Step::PlugNic => return self.plug(engine.as_ref()).await,
             Step::HoldPublicIp => return self.hold_public_ip().await,
             Step::RoutePublicIp => engine.ensure_public_ip(&self.public_ip()).await,

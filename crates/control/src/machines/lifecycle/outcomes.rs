@@ -11,6 +11,7 @@ use super::super::policy::{self, Button, Intent, Power, Step};
 use super::super::store::{self, Model};
 use super::Visit;
 use crate::app::App;
+use crate::custom_templates;
 use crate::error::Result;
 use crate::firewall_rules;
 use crate::machine_events::{self, End};
@@ -90,6 +91,9 @@ impl Visit<'_> {
         }
         snapshots::service::machine_settled(&tx, &row.id.0, row.intent.0 == Intent::Blank, self.now).await?;
         if let Some(event) = machine_events::service::open_of(&*tx, &row.id.0).await? {
+            if event.name.0 == MachineEventName::TemplateCreate {
+                custom_templates::service::publish(&tx, &row.id.0).await?;
+            }
             machine_events::service::end(&tx, &event, End::Done, self.now).await?;
         }
         tx.commit().await?;
@@ -245,6 +249,9 @@ pub async fn take_back(tx: &Tx, row: &mut Model, order: MachineEventName) -> Res
     match order {
         MachineEventName::SnapshotCreate => snapshots::service::give_up_untaken(tx, &row.id.0).await,
         MachineEventName::SnapshotDelete => snapshots::service::keep_whole(tx, &row.id.0).await,
+        MachineEventName::TemplateCreate => {
+            custom_templates::service::give_up(tx, &row.id.0, row.dt_modified.into()).await
+        }
         MachineEventName::SnapshotRestore => {
             if !row.restore_is_begun() {
                 row.restores_wanted = row.restores_begun;

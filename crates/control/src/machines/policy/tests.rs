@@ -12,7 +12,7 @@ prop_compose! {
         own_network: bool,
         network in prop::sample::select(vec![Network::Absent, Network::Broken, Network::Whole]),
         disk in prop::sample::select(vec![Disk::NotMade, Disk::Unrecorded, Disk::There, Disk::Lost]),
-        work in prop::sample::select(vec![Work::None, Work::Take, Work::Remove, Work::Restore, Work::Grow]),
+        work in prop::sample::select(vec![Work::None, Work::Take, Work::Remove, Work::Restore, Work::Grow, Work::Discard, Work::Capture]),
         nic: bool,
         port: bool,
         names: bool,
@@ -43,6 +43,7 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
         Step::MakeDisk => sight.disk = Disk::Unrecorded,
         Step::RecordDisk => sight.disk = Disk::There,
         Step::TakeSnapshot | Step::RemoveSnapshot | Step::Restore | Step::GrowDisk => sight.work = Work::None,
+        Step::DiscardTemplate | Step::MakeTemplate => sight.work = Work::None,
         Step::PlugNic => (sight.nic, sight.port, sight.names) = (true, true, true),
         Step::HoldPublicIp => sight.public_ip = PublicIp::Held,
         Step::RoutePublicIp => sight.public_ip = PublicIp::Routed,
@@ -106,6 +107,9 @@ proptest! {
                     prop_assert!(sight.disk == Disk::There && sight.power == Power::Off);
                 }
                 Step::TakeSnapshot | Step::RemoveSnapshot => prop_assert_eq!(sight.disk, Disk::There),
+                Step::MakeTemplate => {
+                    prop_assert!(sight.disk == Disk::There && nothing_runs(&sight) && intent == Intent::Off);
+                }
                 Step::RemoveNetwork => prop_assert!(sight.own_network && sight.power == Power::Off),
                 Step::UnplugNic => prop_assert_eq!(sight.power, Power::Off),
                 Step::Displace => prop_assert!(sight.power == Power::Off && (intent == Intent::Gone || !sight.moving)),
@@ -120,14 +124,17 @@ proptest! {
                             prop_assert!(sight.power == Power::On && sight.nic && sight.disk == Disk::There);
                             prop_assert!(matches!(sight.public_ip, PublicIp::Free | PublicIp::Routed));
                         }
-                        Intent::Off => prop_assert!(nothing_runs(&sight) && sight.disk == Disk::There),
+                        Intent::Off => {
+                            prop_assert!(nothing_runs(&sight) && sight.disk == Disk::There);
+                            prop_assert_eq!(sight.work, Work::None);
+                        }
                         Intent::Blank => prop_assert!(nothing_runs(&sight) && matches!(sight.disk, Disk::NotMade | Disk::Lost)),
                         Intent::Gone => prop_assert!(false, "what is to go is never settled"),
                     }
                     return Ok(());
                 }
                 Step::Forget => {
-                    prop_assert!(intent == Intent::Gone && nothing_runs(&sight));
+                    prop_assert!(intent == Intent::Gone && nothing_runs(&sight) && sight.work != Work::Discard);
                     prop_assert!(matches!(sight.disk, Disk::NotMade | Disk::Lost));
                     return Ok(());
                 }

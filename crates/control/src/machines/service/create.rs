@@ -1,6 +1,6 @@
 //! The rules of a machine's creation.
 
-use deckle_api::ids::{MachineId, TeamId};
+use deckle_api::ids::{MachineId, TeamId, TemplateId};
 use deckle_api::machine_events::MachineEventName;
 use deckle_api::machines::{CreateMachine, MachineOrdered, MachineState, PublicIpType};
 use deckle_api::sizes::GB;
@@ -20,7 +20,8 @@ use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
 use crate::store::{Text, Tx, number};
 use crate::{
-    machine_events, names, os_templates, private_networks, public_ips, regions, snapshots, startup_scripts,
+    custom_templates, machine_events, names, os_templates, private_networks, public_ips, regions, snapshots,
+    startup_scripts,
 };
 
 /// The name of the snapshot that is taken of a new disk, before its first boot.
@@ -46,7 +47,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         ));
     }
     let mut tx = app.store.begin().await?;
-    let template = os_templates::service::find(&*tx, &wanted.template_id).await?;
+    let template = template(app, &tx, &caller.team, &wanted.template_id, &region, machine_type).await?;
     let disk_gib = disk_gib(app, &wanted, &template)?;
     let network = match &wanted.network_id {
         Some(id) => {
@@ -145,6 +146,21 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
     let ordered = views::ordered(app, (event, machine));
     commit_once(app, tx, caller, &ordered).await?;
     Ok(ordered)
+}
+
+/// What its disk is to begin as: a template of the team's own, or one of an operating system.
+async fn template(
+    app: &App,
+    tx: &Tx,
+    team: &TeamId,
+    id: &TemplateId,
+    region: &str,
+    machine_type: &Type,
+) -> Result<TemplateRow> {
+    match custom_templates::service::for_machine(app, tx, team, id, region, machine_type).await? {
+        Some(template) => Ok(template),
+        None => os_templates::service::find(&**tx, id).await,
+    }
 }
 
 /// Refuses one more machine of a type where the team may have no more of it.

@@ -22,7 +22,7 @@ CREATE INDEX snapshots_by_machine_name ON snapshots (machine_id, name, id) WHERE
 -- The restores of a machine's disk are counted. The disk knows the number of the last one that is finished.
 ALTER TABLE machines ADD COLUMN restores_wanted BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE machines ADD COLUMN restores_begun BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE machines ADD COLUMN restore_to TEXT REFERENCES snapshots (id);
+ALTER TABLE machines ADD COLUMN restore_to TEXT;   -- one of its snapshots, which refer to it already
 -- What it is to be after a change that is under way.
 ALTER TABLE machines ADD COLUMN next_machine_type TEXT;
 ALTER TABLE machines ADD COLUMN next_disk_gib BIGINT;
@@ -36,6 +36,6 @@ ALTER TABLE machines ADD COLUMN auto_snapshot_frequency TEXT;
 ALTER TABLE machines ADD COLUMN auto_snapshot_save_count BIGINT;
 ALTER TABLE machines ADD COLUMN auto_snapshot_due BIGINT;     -- the next slot
 ALTER TABLE machines ADD COLUMN restore_point_enabled BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE machines ADD COLUMN restore_point_snapshot_id TEXT REFERENCES snapshots (id);
+ALTER TABLE machines ADD COLUMN restore_point_snapshot_id TEXT;   -- one of its snapshots
 ALTER TABLE machines ADD COLUMN desktop_password BLOB;        -- sealed; new at each power-on
 ALTER TABLE machines ADD COLUMN desktop_address TEXT;         -- where its host shows it

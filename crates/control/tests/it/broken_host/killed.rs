@@ -4,6 +4,7 @@ use super::Story;
 use super::changes::CHANGES;
 use super::disks::OF_DISKS;
 use super::orders::ORDERS;
+use super::templates::TEMPLATES;
 use crate::world::sweep_step;
 
 #[tokio::test]
@@ -29,6 +30,11 @@ async fn a_server_killed_while_it_leads_addresses_ends_in_the_same_world() {
 #[tokio::test]
 async fn a_server_killed_while_it_takes_removes_or_restores_ends_in_the_same_world() {
     killed_at_each_moment_of(OF_DISKS).await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_it_makes_or_deletes_templates_ends_in_the_same_world() {
+    killed_at_each_moment_of(TEMPLATES).await;
 }
 
 async fn killed_at_each_moment_of(stories: &[impl Story]) {

@@ -8,6 +8,7 @@ mod more;
 mod orders;
 mod races;
 mod sweep;
+mod templates;
 mod vain;
 
 pub use orders::order;

@@ -8,6 +8,7 @@ use super::Story;
 use super::changes::CHANGES;
 use super::disks::OF_DISKS;
 use super::orders::ORDERS;
+use super::templates::TEMPLATES;
 use crate::world::sweep_step;
 
 #[tokio::test]
@@ -23,6 +24,11 @@ async fn a_call_of_a_change_that_fails_once_changes_no_end() {
 #[tokio::test]
 async fn a_call_for_a_disk_that_fails_once_changes_no_end() {
     broken_at_each_call_of(OF_DISKS).await;
+}
+
+#[tokio::test]
+async fn a_call_of_a_template_that_fails_once_changes_no_end() {
+    broken_at_each_call_of(TEMPLATES).await;
 }
 
 async fn broken_at_each_call_of(stories: &[impl Story]) {

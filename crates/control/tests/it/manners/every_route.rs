@@ -46,7 +46,7 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
         let made = world.ok(&format!("POST /v1/{noun}"), body).await;
         ids.push((noun, text(made.get("ip").or(made["data"].get("id")).unwrap_or(&made["id"]))));
     }
-    world.settle().await;
+    ids.push(("custom-templates", template_of_another(world).await));
     let session = world.ok("GET /v1/auth/session", Value::Null).await;
     ids.push(("{userId}", text(&session["user"]["id"])));
     for (path, body) in posts(&ids).into_iter().filter(|(path, _)| path.contains("{id}")) {
@@ -54,6 +54,17 @@ async fn filled(world: &World) -> Vec<(&'static str, String)> {
     }
     world.settle().await;
     ids
+}
+
+/// A custom template, of a machine that is gone.
+async fn template_of_another(world: &World) -> String {
+    let off = world.create(json!({"startOnCreate": false})).await;
+    world.settle().await;
+    let made = world.ok("POST /v1/custom-templates", json!({"name": "golden", "machineId": off})).await;
+    world.settle().await;
+    world.ok(&format!("DELETE /v1/machines/{off}"), Value::Null).await;
+    world.settle().await;
+    made["data"]["id"].as_str().unwrap().to_owned()
 }
 
 /// What can be made by a POST of its own, each after what it needs.
@@ -70,6 +81,9 @@ const NOUNS: [&str; 8] = [
 
 /// A body for an operation that needs one.
 fn body_of(line: &str, ids: &[(&'static str, String)]) -> Value {
+    if line == "PUT /v1/custom-templates/{id}" {
+        return json!({"name": "other"});
+    }
     let path = line.strip_prefix("POST /v1/");
     let body = posts(ids).into_iter().find(|(known, _)| path == Some(*known));
     body.map_or(Value::Null, |(_, body)| body)
@@ -99,6 +113,7 @@ fn posts(ids: &[(&'static str, String)]) -> Vec<(&'static str, Value)> {
         ("startup-scripts/{id}/assign", json!({"machineId": machine_id})),
         ("startup-scripts/{id}/unassign", json!({"machineId": machine_id})),
         ("sessions", json!({})),
+        ("custom-templates", json!({"name": "golden", "machineId": machine_id})),
     ]
 }
 
@@ -171,6 +186,7 @@ fn unknown() -> Vec<(&'static str, String)> {
         ("public-ips", "203.0.113.200"),
         ("startup-scripts", "sc1"),
         ("ssh-keys", "sk1"),
+        ("custom-templates", "t1"),
         ("sessions", "ss1"),
         ("{userId}", "u1"),
     ]
@@ -190,6 +206,7 @@ fn unknown_of(line: &str) -> &'static str {
         "public-ips" => "203.0.113.200",
         "startup-scripts" => "sc1",
         "sessions" => "ss1",
+        "custom-templates" => "t1",
         _ => "sk1",
     }
 }
@@ -229,6 +246,7 @@ async fn scopes_are_enforced_on_every_operation() {
         "machine-types",
         "machine-availability",
         "snapshots",
+        "custom-templates",
         "startup-scripts",
         "ssh-keys",
     ];
@@ -268,6 +286,11 @@ async fn every_post_can_be_sent_again() {
     for path in known {
         let (line, body) = (format!("POST /v1/{path}"), body_of(&format!("POST /v1/{path}"), &ids));
         let line = with_id(&line, &ids);
+        if path == "custom-templates" {
+            // A template is made of a machine that is off.
+            world.ok(&with_id("PATCH /v1/machines/{id}/stop", &ids), json!({})).await;
+            world.settle().await;
+        }
         let headers =
             [("authorization", format!("Bearer {}", world.key)), ("idempotency-key", "once".to_owned())];
         let first = world.send(&line, &headers, body.to_string()).await;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::dump::{
     address_line, drive_line, event_line, lines, machine_line, network_line, numbered, rule_line,
-    snapshot_line,
+    snapshot_line, template_line,
 };
 
 impl World {
@@ -23,7 +23,11 @@ impl World {
         let machines = "SELECT COUNT(*) AS n FROM machines WHERE NOT settled AND dt_deleted IS NULL";
         let networks = "SELECT COUNT(*) AS n FROM private_networks WHERE NOT settled";
         let drives = "SELECT COUNT(*) AS n FROM shared_drives WHERE NOT settled";
-        self.number(machines).await + self.number(networks).await + self.number(drives).await
+        let templates = "SELECT COUNT(*) AS n FROM templates WHERE team_id IS NOT NULL AND dt_deleted IS NOT NULL AND ready";
+        self.number(machines).await
+            + self.number(networks).await
+            + self.number(drives).await
+            + self.number(templates).await
     }
 
     pub async fn number(&self, sql: &str) -> i64 {
@@ -99,6 +103,10 @@ impl World {
         if !snapshots.items.is_empty() {
             writeln!(text, "snapshots:{}", lines(snapshots.items, snapshot_line)).unwrap();
         }
+        let templates: Page<CustomTemplate> = self.list("custom-templates").await;
+        if !templates.items.is_empty() {
+            writeln!(text, "custom templates:{}", lines(templates.items, template_line)).unwrap();
+        }
         let events: Page<MachineEvent> = self.list("machine-events").await;
         writeln!(text, "events:{}", lines(events.items, event_line)).unwrap();
         let placed = self.number("SELECT COUNT(*) AS n FROM machines WHERE placed").await;
@@ -155,7 +163,7 @@ impl World {
                 let plan: String = row.try_get("", "detail").unwrap();
                 let scans = plan.starts_with("SCAN") && !plan.contains("USING");
                 let sorts = plan.contains("TEMP B-TREE") && sql.contains("LIMIT");
-                let small = ["teams", "users", "api_keys", "seal_proof", "members", "os_templates"];
+                let small = ["teams", "users", "api_keys", "seal_proof", "members"];
                 let small = small.iter().any(|table| plan == format!("SCAN {table}"));
                 assert!(small || (!scans && !sorts), "{plan}: {sql}");
             }

@@ -36,7 +36,7 @@ pub enum Verb {
         /// The team
         team: TeamId,
         /// What is counted, and how many there may be: machines, private-networks, public-ips, shared-drives,
-        /// shared-drives-gb or gpus/MODEL; `none` lifts the limit
+        /// shared-drives-gb, custom-templates or gpus/MODEL; `none` lifts the limit
         #[arg(value_name = "NOUN=N|none", required = true, value_parser = limit)]
         limits: Vec<(String, Option<u64>)>,
     },

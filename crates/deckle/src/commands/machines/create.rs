@@ -4,15 +4,16 @@ use std::io::{self, IsTerminal};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use deckle_api::custom_templates::CustomTemplate;
 use deckle_api::ids::{PrivateNetworkId, StartupScriptId, TemplateId, UserId};
 use deckle_api::machines::{AutoSnapshotFrequency, CreateMachine, PublicIpType, RestorePointFrequency};
-use deckle_api::os_templates::OsTemplate;
+use deckle_api::os_templates::{AvailableMachineType, OsTemplate};
 use deckle_api::regions::Region;
 use deckle_api::sizes::SizeGb;
 
 use crate::Cli;
 use crate::client::Client;
-use crate::commands::os_templates;
+use crate::commands::{custom_templates, os_templates};
 use crate::lists::one_of;
 use crate::output::items;
 use crate::waiting::{self, WaitFlags};
@@ -28,7 +29,8 @@ pub struct Create {
     /// Its name
     #[arg(long)]
     name: String,
-    /// The template that its disk begins as: an id, or the exact name of one of `deckle os-template list`
+    /// The template that its disk begins as: an id, or the exact name of one of `deckle os-template list` or
+    /// `deckle custom-template list`
     #[arg(long, value_name = "ID|NAME", visible_alias = "template-id")]
     template: String,
     /// The label of its type [default: C4, or the first that the template offers]
@@ -105,7 +107,7 @@ struct Policies {
 impl Create {
     /// Creates it.
     pub async fn run(&self, cli: &Cli, client: &Client) -> Result<()> {
-        let found = os_templates::find(client, &self.template).await?;
+        let found = find(client, &self.template).await?;
         let create = self.request(found.as_ref())?;
         if io::stderr().is_terminal() {
             warn_without_keys(client).await;
@@ -114,7 +116,7 @@ impl Create {
     }
 
     /// What is left out is not sent, so that the server's own defaults count.
-    fn request(&self, template: Option<&OsTemplate>) -> Result<CreateMachine> {
+    fn request(&self, template: Option<&Offer>) -> Result<CreateMachine> {
         let policies = &self.policies;
         Ok(CreateMachine {
             name: self.name.clone(),
@@ -141,21 +143,47 @@ impl Create {
         })
     }
 
-    /// A custom template is in no list of templates of operating systems: its id is taken as it is.
-    fn template_id(&self, found: Option<&OsTemplate>) -> Result<TemplateId> {
+    /// An id that no list has is sent as it is: the server says what it thinks of it.
+    fn template_id(&self, found: Option<&Offer>) -> Result<TemplateId> {
         match (found, self.template.parse()) {
             (Some(template), _) => Ok(template.id.clone()),
             (None, Ok(id)) => Ok(id),
             (None, Err(_)) => {
-                bail!("there is no template called {:?}: see `deckle os-template list`", self.template)
+                bail!(
+                    "there is no template called {:?}: see `deckle os-template list` and \
+                     `deckle custom-template list`",
+                    self.template
+                )
             }
         }
     }
 
-    fn disk(&self, template: Option<&OsTemplate>) -> SizeGb {
+    fn disk(&self, template: Option<&Offer>) -> SizeGb {
         let asked = self.disk_size.map(SizeGb);
         asked.or(template.and_then(|template| template.default_size_gb)).unwrap_or(SizeGb(USUAL_DISK_GB))
     }
+}
+
+/// What a template of either kind offers.
+struct Offer {
+    id: TemplateId,
+    default_size_gb: Option<SizeGb>,
+    available_machine_types: Vec<AvailableMachineType>,
+}
+
+/// The template of an id or of an exact name: of an operating system, or one of the team's.
+async fn find(client: &Client, wanted: &str) -> Result<Option<Offer>> {
+    if let Some(OsTemplate { id, default_size_gb, available_machine_types, .. }) =
+        os_templates::find(client, wanted).await?
+    {
+        return Ok(Some(Offer { id, default_size_gb, available_machine_types }));
+    }
+    let found = custom_templates::find(client, wanted).await?;
+    Ok(found.map(|CustomTemplate { id, default_size_gb, available_machine_types, .. }| Offer {
+        id,
+        default_size_gb: Some(default_size_gb),
+        available_machine_types,
+    }))
 }
 
 /// A machine whose maker has no SSH key lets nobody in. Only a person at a terminal is told, and a list
@@ -167,7 +195,7 @@ async fn warn_without_keys(client: &Client) {
     }
 }
 
-fn usual_type(template: Option<&OsTemplate>) -> String {
+fn usual_type(template: Option<&Offer>) -> String {
     let types = template.map_or(&[][..], |template| &template.available_machine_types);
     let free = || types.iter().filter(|offered| offered.is_available);
     let usual = free().find(|offered| offered.machine_type_label == USUAL_TYPE).or_else(|| free().next());

@@ -70,6 +70,23 @@ fn a_script_is_changed_given_and_taken() {
 }
 
 #[test]
+fn a_template_is_made_of_a_machine_and_used() {
+    let (mut world, _server) = super::world("served_custom_templates");
+    let [parent] = world.make("machine create --name x --template t0nspur5 --disk-size 60", ["ps"]);
+    world.run(&format!("custom-template create --name golden --machine-id {parent}"));
+    world.run(&format!("machine stop {parent}"));
+    let [id] = world.make(&format!("custom-template create --name golden --machine-id {parent}"), ["t"]);
+    world.run("custom-template list --name GOLD --order-by name");
+    world.run(&format!("custom-template list --machine-id {parent} -o json"));
+    world.run(&format!("custom-template rename {id} gilded"));
+    world.make("machine create --name y --template gilded --no-start", ["ps"]);
+    world.run("machine create --name y --template golden --no-start");
+    world.run(&format!("custom-template delete {id}"));
+    world.run(&format!("custom-template delete {id} --yes"));
+    world.run(&format!("custom-template get {id}"));
+}
+
+#[test]
 fn what_there_is_can_be_looked_up() {
     let (mut world, _server) = super::world("served_choices");
     world.run("os-template list");
