@@ -3,9 +3,9 @@
 # May be run again at any time.
 set -euo pipefail
 
-# A second database; the tools that talk to a running guest, its screen and its networks; clients for conformance tests;
+# A second database, and what reads the first; the tools that talk to a running guest, its screen and its networks; clients for conformance tests;
 # what makes their certificates.
 exec "$(dirname "$0")/install-host.sh" \
-    postgresql postgresql-client \
+    postgresql postgresql-client sqlite3 \
     genisoimage jq curl openssl python3 python3-venv \
     libnet-vnc-perl netcat-openbsd smbclient iputils-ping iputils-arping procps util-linux

@@ -1,5 +1,6 @@
 //! A visit to a machine: look, decide one step, take it, and come again.
 
+mod accord;
 mod acts;
 mod captures;
 mod disks;
@@ -80,6 +81,7 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
         !comes_up || os_templates::service::has_agent(app.store.read(), &row.template_id.0).await?;
     let now = app.clock.now();
     let sight = sight::of(&row, &seen, network, (&snapshots, &templates), has_agent, now, &app.config.limits);
+    let sight = Sight { due: super::accord::due(&row, &seen, event.is_some(), now), ..sight };
     let step = policy::next(row.intent.0, &sight);
     let doing = words::of(step, &row, &sight);
     app.progress.note(&Object::Machine(id.clone()), doing, row.trouble.is_some(), now);
@@ -176,7 +178,7 @@ impl Visit<'_> {
             changes.stop_forced = Set(false);
             changed = true;
         }
-        if row.settled && step != Step::Settle {
+        if row.settled && !step.finds_it_well() {
             // What cannot be mended is told where that is written down.
             if row.named && !matches!(step, Step::HonourGuest | Step::Tell(_)) {
                 tracing::warn!(machine.id = %row.id.0, step = ?step, "a settled machine is not as it should be");

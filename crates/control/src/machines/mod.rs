@@ -6,7 +6,8 @@
 //!                │         │ │ restart: boots_wanted + 1               │
 //!                │         │ └──────▶ ON                               │
 //!   startOnCreate: false   │ stop, a failed start,                     │
-//!                │         │ a guest that switches itself off          │
+//!                │         │ a guest that switches itself off,         │
+//!                │         │ a time that is over                       │
 //!                └───────▶ OFF ────────────────────────────────────────┤
 //!                          │                                           │
 //!       a failed create    │ delete                                    │
@@ -30,6 +31,7 @@
 //! - Each change of what is wanted of a machine counts as an order: what a visit found before it is void.
 
 pub mod accessors;
+mod accord;
 mod desktops;
 pub mod http;
 pub mod lifecycle;
@@ -38,6 +40,7 @@ mod placement;
 pub mod policy;
 pub mod service;
 mod sight;
+mod slots;
 mod store;
 mod views;
 mod words;

@@ -49,6 +49,8 @@ pub struct Sight {
     pub guest: Guest,
     /// Its power button.
     pub button: Button,
+    /// What it is to do of its own accord.
+    pub due: Due,
 }
 
 /// A machine's network on its host.
@@ -150,6 +152,17 @@ pub enum Button {
     Overdue,
 }
 
+/// What a machine is to do of its own accord, while no order is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing yet.
+    Nothing,
+    /// It has run for as long as it may.
+    Shutdown,
+    /// A slot of its auto-snapshots has come.
+    Snapshot,
+}
+
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -187,6 +200,10 @@ pub enum Step {
     AwaitGuest,
     /// Accept that the guest has switched itself off.
     HonourGuest,
+    /// Want the machine off, because it has run for as long as it may.
+    ShutDown,
+    /// Order the auto-snapshot of a slot, or let the slot pass.
+    KeepSlot,
     /// Press the power button.
     PressPowerButton,
     /// Wait for the guest to shut down.
@@ -241,6 +258,8 @@ impl Step {
             | Self::Place
             | Self::AwaitGuest
             | Self::HonourGuest
+            | Self::ShutDown
+            | Self::KeepSlot
             | Self::PressPowerButton
             | Self::AwaitHalt
             | Self::DropPublicIp
@@ -250,6 +269,11 @@ impl Step {
             | Self::Forget
             | Self::Tell(_) => false,
         }
+    }
+
+    /// Whether the machine is as it should be where this is its next step.
+    pub fn finds_it_well(self) -> bool {
+        matches!(self, Self::Settle | Self::ShutDown | Self::KeepSlot)
     }
 }
 
@@ -264,6 +288,14 @@ pub enum Trouble {
 
 /// The whole policy, as a pure function: no clock, no database, no host.
 pub fn next(intent: Intent, sight: &Sight) -> Step {
+    match towards(intent, sight) {
+        // What stays as it is, well or not, keeps no slot waiting.
+        Step::Settle | Step::Tell(Trouble::DiskLost) if sight.due == Due::Snapshot => Step::KeepSlot,
+        step => step,
+    }
+}
+
+fn towards(intent: Intent, sight: &Sight) -> Step {
     match intent {
         Intent::Blank | Intent::Gone if sight.power != Power::Off => Step::CutPower,
         Intent::On | Intent::Off | Intent::Blank if sight.moving => away(sight).unwrap_or(Step::Move),
@@ -279,6 +311,7 @@ fn on(sight: &Sight) -> Step {
         Power::Halted | Power::HaltedBefore => return Step::CutPower,
         // A guest that has lost its port cannot be given another one: it starts again.
         Power::OnBefore => return stop(sight),
+        Power::On if sight.due == Due::Shutdown => return Step::ShutDown,
         Power::On if !sight.port => return stop(sight),
         Power::On if matches!(sight.work, Work::Restore | Work::Grow) => return stop(sight),
         Power::On | Power::Off => {}

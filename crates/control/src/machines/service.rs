@@ -7,6 +7,7 @@ mod create;
 mod desktop;
 mod disks;
 mod moves;
+mod policies;
 mod update;
 mod upgrades;
 
@@ -159,7 +160,7 @@ pub async fn stop(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered>
     let mut machine = usable(&*tx, caller, id, "stop").await?;
     let open = machine_events::service::open_of(&*tx, id).await?;
     match open {
-        Some(event) if event.name.0 == MachineEventName::Stop => return Ok((event, machine)),
+        Some(event) if stops(event.name.0) => return Ok((event, machine)),
         Some(event) if event.name.0 == MachineEventName::Deactivate => return Err(being_deleted(id)),
         Some(event) => cancel(app, &tx, &mut machine, &event).await?,
         None => {}
@@ -231,13 +232,9 @@ fn event_word(event: &EventRow) -> String {
     name.as_str().unwrap_or_default().to_owned()
 }
 
-/// What is asked for but not built yet is refused by name: fields, and whether they ask for something.
-fn refuse_asked(fields: &[(&str, bool)]) -> Result<()> {
-    let asked: Vec<_> = fields.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
-    if asked.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Precondition(format!("{}: not built yet in this version; leave it out", asked.join(", "))))
+/// Whether an event is that of a machine that shuts down, asked by anybody or by force.
+fn stops(name: MachineEventName) -> bool {
+    matches!(name, MachineEventName::Stop | MachineEventName::VmShutdownForce)
 }
 
 fn being_deleted(id: &MachineId) -> Error {

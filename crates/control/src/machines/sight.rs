@@ -7,7 +7,7 @@ use deckle_api::machines::PublicIpType;
 use deckle_api::sizes::GB;
 use deckle_engine::seen::{self, AgentSeen, MachineSeen, NetworkSeen};
 
-use super::policy::{Button, Disk, Guest, Network, Power, PublicIp, Sight, Work};
+use super::policy::{Button, Disk, Due, Guest, Network, Power, PublicIp, Sight, Work};
 use super::store::Model;
 use crate::config::Limits;
 use crate::custom_templates;
@@ -17,7 +17,7 @@ use crate::snapshots::service::Pending;
 /// booting has not heard it.
 const PRESS_AGAIN_S: f64 = 4.0;
 
-/// What the policy sees.
+/// What the policy sees, what is due left aside.
 pub fn of(
     row: &Model,
     seen: &MachineSeen,
@@ -46,6 +46,7 @@ pub fn of(
         power: power(row, seen.power),
         guest: guest(row, seen, has_agent, now, limits),
         button: button(row, now, limits),
+        due: Due::Nothing,
     }
 }
 

@@ -64,6 +64,7 @@ pub struct Model {
     pub auto_snapshot_enabled: bool,
     pub auto_snapshot_frequency: Option<Text<AutoSnapshotFrequency>>,
     pub auto_snapshot_save_count: Option<i64>,
+    pub auto_snapshot_since: Option<Micros>,
     pub auto_snapshot_due: Option<Micros>,
     pub restore_point_enabled: bool,
     pub restore_point_snapshot_id: Option<Text<SnapshotId>>,

@@ -22,6 +22,8 @@ pub fn of(step: Step, row: &Model, sight: &Sight) -> Words {
         Step::GrowDisk => "grows the disk",
         Step::MakeTemplate => "makes a template of the disk",
         Step::DiscardTemplate => "discards a template that was not finished",
+        Step::ShutDown => "shuts the machine down, as it was set to",
+        Step::KeepSlot => "takes a snapshot, as the machine was set to",
         Step::PlugNic => "plugs the machine into its network",
         Step::HoldPublicIp => "takes a public address from the pool",
         Step::RoutePublicIp => "leads the public address to the machine",

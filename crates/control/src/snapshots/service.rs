@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 
 use super::store::{self, Intent, Kind, Model};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machines::MachineRow;
 use crate::store::{Text, Tx};
 
@@ -53,10 +53,11 @@ pub async fn order(app: &App, tx: &Tx, machine: &MachineRow, name: &str, kind: K
     Ok(store::insert(&**tx, row).await?)
 }
 
-/// Says that the disk has a snapshot.
-pub async fn taken(tx: &Tx, row: &Model) -> Result<()> {
+/// Says that the disk has a snapshot, and what the disk of a machine that was off was.
+pub async fn taken(tx: &Tx, row: &Model, at_rest: Option<String>) -> Result<()> {
     let mut changes = store::changes(row);
     changes.made = Set(true);
+    changes.at_rest = Set(at_rest);
     Ok(store::change(&**tx, changes).await?)
 }
 
@@ -87,11 +88,51 @@ pub async fn machine_settled(tx: &Tx, machine: &MachineId, has_no_disk: bool, no
     Ok(())
 }
 
+/// A machine's last auto-snapshot, if it has one.
+pub async fn last_auto(store: &impl ConnectionTrait, machine: &MachineId) -> Result<Option<Model>> {
+    let rows = store::of_machine(store, machine).await?;
+    Ok(rows.into_iter().rfind(|row| row.kind.0 == Kind::Auto && row.is_whole()))
+}
+
+/// Orders that the oldest auto-snapshots of a machine go, those beyond the number that is kept. The one that is
+/// its restore point stays, and does not count; so does the one that was just taken.
+pub async fn retire_autos(tx: &Tx, machine: &MachineRow) -> Result<()> {
+    let point = machine.restore_point_snapshot_id.as_ref().filter(|_| machine.restore_point_enabled);
+    let kept = usize::try_from(machine.auto_snapshot_save_count.unwrap_or(1)).unwrap_or(1).max(1);
+    let mut autos = store::of_machine(&**tx, &machine.id.0).await?;
+    autos.retain(|row| row.kind.0 == Kind::Auto && row.is_whole() && point != Some(&row.id));
+    for row in autos.iter().rev().skip(kept) {
+        let mut changes = store::changes(row);
+        changes.intent = Set(Text(Intent::Gone));
+        store::change(&**tx, changes).await?;
+    }
+    Ok(())
+}
+
+/// The snapshot of a machine that has this id and that its disk has.
+pub async fn whole_of(tx: &Tx, machine: &MachineId, id: &SnapshotId) -> Result<Model> {
+    let rows = store::of_machine(&**tx, machine).await?;
+    match rows.into_iter().find(|row| row.id.0 == *id) {
+        Some(row) if row.is_whole() => Ok(row),
+        Some(row) if row.intent.0 == Intent::Gone => {
+            Err(Error::Precondition(format!("{id} is being deleted")))
+        }
+        Some(_) => Err(Error::Precondition(format!("{id} is not taken yet; wait until its event ends"))),
+        None => Err(Error::NotFound(format!("{machine} has no snapshot {id}"))),
+    }
+}
+
+/// The snapshot that was taken of a machine's new disk, if its disk has one.
+pub async fn initial_of(tx: &Tx, machine: &MachineId) -> Result<Option<Model>> {
+    let rows = store::of_machine(&**tx, machine).await?;
+    Ok(rows.into_iter().find(|row| row.kind.0 == Kind::Initial && row.is_whole()))
+}
+
 /// Gives up the snapshots of a machine that are ordered and not taken: they are not shown any more. Half of one
-/// may be there.
+/// may be there. An initial one comes with the disk, and may be what the machine goes back to: it is taken as long as there is a disk.
 pub async fn give_up_untaken(tx: &Tx, machine: &MachineId) -> Result<()> {
     for row in store::of_machine(&**tx, machine).await? {
-        if row.intent.0 == Intent::Present && !row.made {
+        if row.intent.0 == Intent::Present && !row.made && row.kind.0 != Kind::Initial {
             let mut changes = store::changes(&row);
             changes.intent = Set(Text(Intent::Gone));
             changes.given_up = Set(true);

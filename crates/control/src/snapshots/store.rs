@@ -54,6 +54,13 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    /// Whether the disk has it, and is to keep it.
+    pub fn is_whole(&self) -> bool {
+        self.made && self.intent.0 == Intent::Present
+    }
+}
+
 /// The snapshots of a team's machines, or of one of them, to be ordered and cut.
 pub fn listing(team: &TeamId, machine: Option<&MachineId>, sort: Column) -> Listing<Entity> {
     let mut rows = Entity::find().filter(Column::TeamId.eq(team.as_str()));

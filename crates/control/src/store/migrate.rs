@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0008_retention", include_str!("migrations/0008_retention.sql")),
     ("0009_snapshots", include_str!("migrations/0009_snapshots.sql")),
     ("0010_templates", include_str!("migrations/0010_templates.sql")),
+    ("0011_by_themselves", include_str!("migrations/0011_by_themselves.sql")),
     ("0012_desktops", include_str!("migrations/0012_desktops.sql")),
 ];
 

@@ -113,19 +113,35 @@ async fn another_teams_things_and_another_regions_network_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_refused_by_name() {
+async fn what_a_machine_does_by_itself_has_bounds() {
     let world = World::new().await;
-    let asked = [
-        ("autoSnapshotEnabled", json!(true)),
-        ("autoSnapshotFrequency", json!("daily")),
-        ("autoSnapshotSaveCount", json!(3)),
-        ("autoShutdownEnabled", json!(true)),
-        ("autoShutdownTimeout", json!(5)),
-        ("autoShutdownForce", json!(true)),
-        ("restorePointEnabled", json!(true)),
-        ("restorePointFrequency", json!("shutdown")),
-    ];
-    refused(&world, asked.iter().map(|(field, value)| (json!({*field: value}), 412, *field)).collect()).await;
+    let hours = "autoShutdownTimeout: expected a whole number of hours from 1 to 168";
+    let count = "autoSnapshotSaveCount: expected a whole number from 0 to 10";
+    let mut cases: Vec<_> = [json!(0), json!(-1), json!(1.5), json!(169), json!(1e300)]
+        .into_iter()
+        .flat_map(|wrong| [(wrong.clone(), true), (wrong, false)])
+        .map(|(wrong, on)| match on {
+            true => (json!({"autoShutdownEnabled": true, "autoShutdownTimeout": wrong}), 400, hours),
+            false => (json!({"autoShutdownTimeout": wrong}), 400, hours),
+        })
+        .collect();
+    for wrong in [json!(11), json!(-1), json!(0.5), json!(1e300)] {
+        cases.push((json!({"autoSnapshotEnabled": true, "autoSnapshotSaveCount": wrong}), 400, count));
+        cases.push((json!({"autoSnapshotSaveCount": wrong}), 400, count));
+    }
+    for (field, wrong) in [
+        ("autoShutdownEnabled", json!("yes")),
+        ("autoShutdownTimeout", json!("2")),
+        ("autoShutdownForce", json!(1)),
+        ("autoSnapshotEnabled", json!("daily")),
+        ("autoSnapshotFrequency", json!("yearly")),
+        ("autoSnapshotSaveCount", json!("2")),
+        ("restorePointEnabled", json!("shutdown")),
+        ("restorePointFrequency", json!("hourly")),
+    ] {
+        cases.push((json!({field: wrong}), 400, field));
+    }
+    refused(&world, cases).await;
 }
 
 #[tokio::test]

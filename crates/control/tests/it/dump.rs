@@ -55,13 +55,22 @@ pub fn machine_line(machine: Machine) -> String {
         dt_deleted,
         reservation,
     } = machine;
-    assert_eq!((auto_shutdown_enabled, auto_shutdown_timeout, auto_shutdown_force), (false, None, None));
-    assert_eq!(
-        (auto_snapshot_enabled, auto_snapshot_frequency, auto_snapshot_save_count),
-        (false, None, None)
-    );
-    assert_eq!((updates_pending, restore_point_enabled, reservation, dt_deleted), (false, false, None, None));
-    assert_eq!((restore_point_frequency, restore_point_snapshot_id, accelerators), (None, None, None));
+    let mut policies = String::new();
+    if auto_shutdown_enabled {
+        let force = if auto_shutdown_force.unwrap() { " by force" } else { "" };
+        policies = format!(", off after {} h{force}", auto_shutdown_timeout.unwrap());
+    }
+    if auto_snapshot_enabled {
+        let often = serde_json::to_value(auto_snapshot_frequency.unwrap()).unwrap();
+        let kept = auto_snapshot_save_count.unwrap();
+        policies.push_str(&format!(", {} snapshots, {kept} kept", often.as_str().unwrap()));
+    }
+    assert_eq!(restore_point_frequency.is_some(), restore_point_enabled);
+    assert_eq!(restore_point_snapshot_id.is_some(), restore_point_enabled);
+    if let Some(point) = restore_point_snapshot_id {
+        policies.push_str(&format!(", goes back to {point}"));
+    }
+    assert_eq!((updates_pending, reservation, accelerators, dt_deleted), (false, None, None, None));
     assert_eq!((os.as_str(), agent_type.as_str()), ("Ubuntu 22.04", "LinuxHeadless"));
     let of_type = match machine_type.as_str() {
         "C2" => (1, 1 << 30, 0.009),
@@ -77,7 +86,7 @@ pub fn machine_line(machine: Machine) -> String {
     let kind = serde_json::to_value(public_ip_type).unwrap();
     let kind = kind.as_str().unwrap();
     format!(
-        "{id} {name} {} {machine_type} {} {network} {private_ip} {kind}{public_ip}",
+        "{id} {name} {} {machine_type} {} {network} {private_ip} {kind}{public_ip}{policies}",
         state.word(),
         region.0
     )

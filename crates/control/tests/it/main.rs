@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 mod accessors;
+mod accord;
 mod bad_input;
 mod broken_host;
 mod contract;

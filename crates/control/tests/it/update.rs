@@ -77,7 +77,8 @@ async fn several_changes_are_made_together_within_one_event_or_not_at_all() {
         json!({"name": "db", "publicIpType": "static", "machineType": "P4000"}),
         json!({"name": "db", "publicIpType": "static", "diskSize": 49}),
         json!({"name": "db", "machineType": "C3", "diskSize": 100, "networkId": far["id"]}),
-        json!({"name": "db", "publicIpType": "static", "autoSnapshotEnabled": true}),
+        json!({"name": "db", "publicIpType": "static", "autoSnapshotEnabled": true, "autoSnapshotSaveCount": 11}),
+        json!({"name": "db", "autoShutdownEnabled": true, "restorePointEnabled": true}),
         json!({"name": "db", "publicIpType": "floating"}),
     ] {
         let reply = world.call(&format!("PUT /v1/machines/{id}"), wrong.clone()).await;
@@ -112,15 +113,14 @@ async fn what_cannot_be_changed_yet_is_refused_by_name_and_what_is_so_already_is
     });
     assert_eq!(put(&world, &id, same).await.get("event"), None);
     for (field, value, status) in [
-        ("autoSnapshotEnabled", json!(true), 412),
-        ("autoSnapshotFrequency", json!("daily"), 412),
-        ("autoSnapshotSaveCount", json!(3), 412),
-        ("autoShutdownEnabled", json!(true), 412),
-        ("autoShutdownTimeout", json!(5), 412),
-        ("autoShutdownForce", json!(true), 412),
-        ("restorePointEnabled", json!(true), 412),
-        ("restorePointFrequency", json!("shutdown"), 412),
-        ("restorePointSnapshotId", json!("sl1"), 412),
+        ("autoSnapshotFrequency", json!("yearly"), 400),
+        ("autoSnapshotSaveCount", json!(11), 400),
+        ("autoShutdownTimeout", json!(0), 400),
+        ("autoShutdownTimeout", json!(1.5), 400),
+        ("autoShutdownTimeout", json!(169), 400),
+        ("restorePointFrequency", json!("hourly"), 400),
+        ("restorePointSnapshotId", json!("sl1"), 400),
+        ("restorePointSnapshotId", json!("ps1"), 400),
         ("name", json!("a\nb"), 400),
         ("name", json!(null), 400),
         ("networkId", json!(""), 400),

@@ -314,7 +314,11 @@ impl World {
 
     /// Lets time pass, with every visit that falls due meanwhile.
     pub async fn live_seconds(&self, seconds: i64) {
-        let end = self.clock.now.load(Ordering::SeqCst) + seconds * 1_000_000;
+        self.live_until(Timestamp(self.clock.now.load(Ordering::SeqCst)).plus_seconds(seconds)).await;
+    }
+
+    /// Lets time pass until a moment, with every visit that falls due meanwhile.
+    pub async fn live_until(&self, Timestamp(end): Timestamp) {
         loop {
             while reconciler::visit_next(&self.app).await {}
             match self.app.store.wakes().next_due().filter(|due| due.0 <= end) {

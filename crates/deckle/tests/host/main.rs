@@ -8,6 +8,7 @@
 
 mod addresses;
 mod broken;
+mod by_itself;
 mod copies;
 mod debian;
 mod desktop;

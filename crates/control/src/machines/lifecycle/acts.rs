@@ -5,11 +5,11 @@ use deckle_engine::specs::{BootSpec, NicSpec, PublicIpSpec, SeedSpec};
 use deckle_engine::{Engine, Error as Fault};
 use sea_orm::ActiveValue::Set;
 
-use super::super::accessors;
 use super::super::desktops;
 use super::super::placement::{Room, Taken};
 use super::super::policy::{Step, Trouble};
 use super::super::store;
+use super::super::{accessors, accord};
 use super::Visit;
 use crate::error::{Error, Result};
 use crate::reconciler::{Next, Object};
@@ -48,6 +48,8 @@ impl Visit<'_> {
             Step::PowerOn => return self.power_on(engine.as_ref()).await,
             Step::AwaitGuest | Step::AwaitHalt => return Ok(Ok(self.look_again())),
             Step::HonourGuest => return self.honour_guest().await,
+            Step::ShutDown => return self.shut_down().await,
+            Step::KeepSlot => return self.keep_slot().await,
             Step::PressPowerButton => return self.press(engine.as_ref()).await,
             Step::CutPower => return self.cut_power(engine.as_ref()).await,
             Step::UnroutePublicIp => return self.unroute_public_ip(engine.as_ref()).await,
@@ -77,7 +79,7 @@ impl Visit<'_> {
     }
 
     /// A step that is a change of the row and no more.
-    async fn write(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
+    pub(super) async fn write(&mut self, change: impl FnOnce(&mut store::ActiveModel)) -> Acted {
         self.change(change).await.map(|_| Ok(Next::Now))
     }
 
@@ -148,11 +150,15 @@ impl Visit<'_> {
         }
     }
 
-    /// Reads how the machine's startup script goes, which runs on when the guest is ready, and settles.
+    /// Reads how the machine's startup script goes, which runs on when the guest is ready, and settles. What the
+    /// machine does of its own accord is not late by a look for drift.
     async fn rest(&mut self, engine: &dyn Engine) -> Result<Next> {
         let again = startup_scripts::runs::service::watch(self.app, engine, &self.row.id.0).await?;
-        match (self.settle().await?, again) {
-            (Next::Settled, Some(pause_ms)) => Ok(Next::In(pause_ms)),
+        let due = accord::next(&self.row, &self.seen);
+        let due_ms = due.map(|due| ((due.0 - self.now.0).max(0) + 999) / 1000);
+        let soonest = due_ms.into_iter().chain(again).min();
+        match (self.settle().await?, soonest) {
+            (Next::Settled, Some(ms)) if ms < self.app.config.limits.drift_s * 1000 => Ok(Next::In(ms)),
             (next, _) => Ok(next),
         }
     }

@@ -54,7 +54,10 @@ impl Visit<'_> {
         let tx = self.app.store.begin().await?;
         // One that was given up meanwhile is removed by a later visit.
         if store::still_wanted(&*tx, &self.row).await? {
-            snapshots::service::taken(&tx, &snapshot).await?;
+            snapshots::service::taken(&tx, &snapshot, self.at_rest()).await?;
+            if snapshot.kind.0 == snapshots::Kind::Auto {
+                snapshots::service::retire_autos(&tx, &self.row).await?;
+            }
             tx.commit().await?;
         }
         Ok(Ok(Next::Now))

@@ -174,7 +174,8 @@ impl Visit<'_> {
         if let Err(fault) = engine.cut_power(&row.id.0).await {
             return Ok(Err(fault));
         }
-        if running && self.sight.button == Button::Overdue {
+        // Where nobody has asked the guest, the event under way says so.
+        if running && self.sight.button == Button::Overdue && !row.stop_forced {
             let tx = self.app.store.begin().await?;
             let forced = MachineEventName::VmShutdownForce;
             machine_events::service::already_done(self.app, &tx, &row.team_id.0, &row.id.0, forced).await?;

@@ -23,10 +23,13 @@ prop_compose! {
         power in prop::sample::select(vec![Power::Off, Power::On, Power::OnBefore, Power::Halted, Power::HaltedBefore]),
         guest in prop::sample::select(vec![Guest::Booting, Guest::Leased, Guest::Ready, Guest::Overdue]),
         button in prop::sample::select(vec![Button::Untouched, Button::Pressed, Button::PressAgain, Button::Overdue]),
+        due in prop::sample::select(vec![Due::Nothing, Due::Shutdown, Due::Snapshot]),
     ) -> Sight {
         // What is plugged in has a port.
         let port = port || nic;
-        Sight { own_network, network, disk, work, nic, port, names, moving, public_ip, claimed, placed, power, guest, button }
+        Sight {
+            own_network, network, disk, work, nic, port, names, moving, public_ip, claimed, placed, power, guest, button, due,
+        }
     }
 }
 
@@ -53,6 +56,11 @@ fn after(step: Step, mut sight: Sight, intent: &mut Intent, wants_ip: bool, hear
             sight.guest = if sight.guest == Guest::Booting { Guest::Leased } else { Guest::Ready };
         }
         Step::HonourGuest => *intent = Intent::Off,
+        Step::ShutDown => (*intent, sight.due) = (Intent::Off, Due::Nothing),
+        Step::KeepSlot => {
+            sight.due = Due::Nothing;
+            sight.work = if sight.work == Work::None { Work::Take } else { sight.work };
+        }
         Step::PressPowerButton | Step::AwaitHalt if hears => {
             sight.button = Button::Pressed;
             sight.power = if sight.power == Power::OnBefore { Power::HaltedBefore } else { Power::Halted };
@@ -116,8 +124,14 @@ proptest! {
                 Step::DropPublicIp => {
                     prop_assert!(sight.power == Power::Off && !sight.claimed && (intent == Intent::Gone || !sight.moving));
                 }
+                Step::ShutDown => {
+                    prop_assert!(intent == Intent::On && sight.power == Power::On && sight.due == Due::Shutdown);
+                }
+                Step::KeepSlot => prop_assert!(sight.due == Due::Snapshot && intent != Intent::Gone),
                 Step::Move => prop_assert!(sight.moving && is_away(&sight) && intent != Intent::Gone),
                 Step::Settle => {
+                    prop_assert!(sight.due != Due::Snapshot, "a slot is kept first");
+                    prop_assert!(intent != Intent::On || sight.due == Due::Nothing);
                     prop_assert!(!sight.moving, "what is to move is never settled before");
                     match intent {
                         Intent::On => {

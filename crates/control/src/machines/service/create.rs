@@ -10,6 +10,7 @@ use super::super::policy::Intent;
 use super::super::store::{self, Model};
 use super::super::{accessors, views};
 use super::addresses::address;
+use super::policies;
 use crate::app::App;
 use crate::catalogue::Type;
 use crate::error::{Error, Result};
@@ -32,7 +33,8 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
     caller.must_be_admin("create machines")?;
     let name = names::checked("name", &wanted.name)?;
     let region = regions::checked(app, &wanted.region)?;
-    refuse_unbuilt(&wanted)?;
+    let now = app.clock.now();
+    let (auto_shutdown, auto_snapshots) = policies::of_new(&wanted, now)?;
     let machine_type = app.catalogue.wanted(&wanted.machine_type)?;
     if !machine_type.is_in(&region) {
         return Err(Error::field(
@@ -75,7 +77,6 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         _ => None,
     };
     let start = wanted.start_on_create.unwrap_or(true);
-    let now = app.clock.now();
     let row = Model {
         id: Text(id),
         team_id: Text(caller.team.clone()),
@@ -117,14 +118,15 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         restore_to: None,
         next_machine_type: None,
         next_disk_gib: None,
-        auto_shutdown_enabled: false,
-        auto_shutdown_hours: None,
-        auto_shutdown_force: None,
+        auto_shutdown_enabled: auto_shutdown.enabled,
+        auto_shutdown_hours: auto_shutdown.hours,
+        auto_shutdown_force: auto_shutdown.force,
         stop_forced: false,
-        auto_snapshot_enabled: false,
-        auto_snapshot_frequency: None,
-        auto_snapshot_save_count: None,
-        auto_snapshot_due: None,
+        auto_snapshot_enabled: auto_snapshots.enabled,
+        auto_snapshot_frequency: auto_snapshots.frequency.map(Text),
+        auto_snapshot_save_count: auto_snapshots.save_count,
+        auto_snapshot_since: auto_snapshots.since.map(Into::into),
+        auto_snapshot_due: auto_snapshots.due.map(Into::into),
         restore_point_enabled: false,
         restore_point_snapshot_id: None,
         desktop_password: None,
@@ -134,10 +136,15 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         dt_modified: now.into(),
         dt_deleted: None,
     };
-    let machine = store::insert(&*tx, row).await?;
+    let mut machine = store::insert(&*tx, row).await?;
     accessors::service::add_all(&tx, &machine, &wanted.accessor_ids.unwrap_or_default(), now).await?;
-    if wanted.take_initial_snapshot == Some(true) {
-        snapshots::service::order(app, &tx, &machine, INITIAL_SNAPSHOT, snapshots::Kind::Initial).await?;
+    let goes_back = wanted.restore_point_enabled == Some(true);
+    if goes_back || wanted.take_initial_snapshot == Some(true) {
+        let kind = snapshots::Kind::Initial;
+        let initial = snapshots::service::order(app, &tx, &machine, INITIAL_SNAPSHOT, kind).await?;
+        if goes_back {
+            machine = policies::begin_restore_point(&tx, machine, initial.id, now).await?;
+        }
     }
     let event =
         machine_events::service::open(app, &tx, &caller.team, &machine.id.0, MachineEventName::Create)
@@ -170,20 +177,6 @@ async fn admit(app: &App, tx: &Tx, team: &TeamId, machine_type: &Type) -> Result
         quotas::service::admit(app, tx, team, &Noun::Gpus(gpu.model.clone()), gpu.count.into()).await?;
     }
     Ok(())
-}
-
-/// What is asked for but not built yet is refused by name, never accepted and ignored.
-fn refuse_unbuilt(wanted: &CreateMachine) -> Result<()> {
-    super::refuse_asked(&[
-        ("autoSnapshotEnabled", wanted.auto_snapshot_enabled == Some(true)),
-        ("autoSnapshotFrequency", wanted.auto_snapshot_frequency.is_some()),
-        ("autoSnapshotSaveCount", wanted.auto_snapshot_save_count.is_some_and(|count| count != 0.0)),
-        ("autoShutdownEnabled", wanted.auto_shutdown_enabled == Some(true)),
-        ("autoShutdownTimeout", wanted.auto_shutdown_timeout.is_some_and(|hours| hours != 0.0)),
-        ("autoShutdownForce", wanted.auto_shutdown_force == Some(true)),
-        ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
-        ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
-    ])
 }
 
 fn disk_gib(app: &App, wanted: &CreateMachine, template: &TemplateRow) -> Result<i64> {

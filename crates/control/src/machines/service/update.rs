@@ -9,6 +9,7 @@ use super::super::store::{self, Model};
 use super::super::{namesakes, views};
 use super::addresses::change_public_ip_type;
 use super::moves::move_to;
+use super::policies;
 use super::upgrades::{self, Upgrade};
 use super::{being_deleted, get};
 use crate::app::App;
@@ -29,7 +30,6 @@ pub async fn update(
     let name = wanted.name.as_deref().map(|name| names::checked("name", name)).transpose()?;
     let mut tx = app.store.begin().await?;
     let mut machine = get(&*tx, caller, id).await?;
-    refuse_unbuilt(&wanted)?;
     if machine.intent.0 == Intent::Gone {
         return Err(being_deleted(id));
     }
@@ -40,9 +40,9 @@ pub async fn update(
         Upgrade::UnderWay(event) => (Some(event), None),
         Upgrade::Ordered(event) => (Some(event.clone()), Some(event)),
     };
-    if let Some(network) = wanted.network_id.and_then(|network| network.0) {
+    if let Some(network) = wanted.network_id.as_ref().and_then(|network| network.0.as_ref()) {
         let moved;
-        (moved, machine) = move_to(app, &mut tx, machine, &network, ordered).await?;
+        (moved, machine) = move_to(app, &mut tx, machine, network, ordered).await?;
         event = event.or(moved);
     }
     if let Some(name) = name {
@@ -51,23 +51,9 @@ pub async fn update(
     if let Some(kind) = wanted.public_ip_type {
         machine = change_public_ip_type(app, &mut tx, machine, kind).await?;
     }
+    machine = policies::change(app, &mut tx, machine, &wanted).await?;
     tx.commit().await?;
     Ok(MachineUpdated { event: event.map(machine_events::shown), data: views::shown(app, machine) })
-}
-
-/// What is asked for but not built yet is refused by name, never accepted and ignored.
-fn refuse_unbuilt(wanted: &UpdateMachine) -> Result<()> {
-    super::refuse_asked(&[
-        ("autoSnapshotEnabled", wanted.auto_snapshot_enabled == Some(true)),
-        ("autoSnapshotFrequency", wanted.auto_snapshot_frequency.is_some()),
-        ("autoSnapshotSaveCount", wanted.auto_snapshot_save_count.is_some_and(|count| count != 0.0)),
-        ("autoShutdownEnabled", wanted.auto_shutdown_enabled == Some(true)),
-        ("autoShutdownTimeout", wanted.auto_shutdown_timeout.is_some_and(|hours| hours != 0.0)),
-        ("autoShutdownForce", wanted.auto_shutdown_force == Some(true)),
-        ("restorePointEnabled", wanted.restore_point_enabled == Some(true)),
-        ("restorePointFrequency", wanted.restore_point_frequency.is_some()),
-        ("restorePointSnapshotId", wanted.restore_point_snapshot_id.is_some()),
-    ])
 }
 
 /// Gives a machine another name, at once. The names in its network follow.

@@ -1,6 +1,7 @@
 //! A server that ends without a word, between any two moments of its work.
 
 use super::Story;
+use super::accord::BY_ITSELF;
 use super::changes::CHANGES;
 use super::disks::OF_DISKS;
 use super::orders::ORDERS;
@@ -35,6 +36,16 @@ async fn a_server_killed_while_it_takes_removes_or_restores_ends_in_the_same_wor
 #[tokio::test]
 async fn a_server_killed_while_it_makes_or_deletes_templates_ends_in_the_same_world() {
     killed_at_each_moment_of(TEMPLATES).await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_a_machine_acts_by_itself_ends_in_the_same_world() {
+    killed_at_each_moment_of(&BY_ITSELF[..3]).await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_a_disk_goes_back_ends_in_the_same_world() {
+    killed_at_each_moment_of(&BY_ITSELF[3..]).await;
 }
 
 async fn killed_at_each_moment_of(stories: &[impl Story]) {

@@ -1,5 +1,6 @@
 //! A host that breaks, a server that dies, a request that comes between: each ends as if nothing had been.
 
+mod accord;
 mod changes;
 mod disks;
 mod faults;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deckle_engine::emulator::{Call, Fuse};
 
 use super::Story;
+use super::accord::BY_ITSELF;
 use super::changes::CHANGES;
 use super::disks::OF_DISKS;
 use super::orders::ORDERS;
@@ -29,6 +30,11 @@ async fn a_call_for_a_disk_that_fails_once_changes_no_end() {
 #[tokio::test]
 async fn a_call_of_a_template_that_fails_once_changes_no_end() {
     broken_at_each_call_of(TEMPLATES).await;
+}
+
+#[tokio::test]
+async fn a_call_of_what_is_done_by_itself_that_fails_once_changes_no_end() {
+    broken_at_each_call_of(BY_ITSELF).await;
 }
 
 async fn broken_at_each_call_of(stories: &[impl Story]) {

@@ -73,7 +73,8 @@ impl World {
         row.unwrap().try_get::<Option<Vec<u8>>>("", "sealed").unwrap().unwrap_or_default()
     }
 
-    async fn texts(&self, sql: &str) -> Vec<String> {
+    /// What a query finds in its column `text`.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
         let store = self.app.store.read();
         let statement = Statement::from_string(store.get_database_backend(), sql);
         let rows = store.query_all_raw(statement).await.unwrap();

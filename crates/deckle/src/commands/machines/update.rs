@@ -2,14 +2,19 @@
 
 use anyhow::Result;
 use clap::Args;
-use deckle_api::ids::{MachineId, PrivateNetworkId};
-use deckle_api::machines::{NetworkOrNull, PublicIpType, UpdateMachine};
+use deckle_api::ids::{MachineId, PrivateNetworkId, SnapshotId};
+use deckle_api::machines::{
+    AutoSnapshotFrequency, NetworkOrNull, PublicIpType, RestorePointFrequency, UpdateMachine,
+};
 use deckle_api::sizes::SizeGb;
 
 use crate::Cli;
 use crate::client::Client;
 use crate::lists::one_of;
 use crate::waiting::{self, WaitFlags};
+
+/// What it does by itself.
+const POLICIES: &str = "Policies";
 
 /// A machine, and what is to change of it.
 #[derive(Debug, Args)]
@@ -30,6 +35,39 @@ pub struct Changes {
     /// The size of its disk, which only grows; the machine is off for it
     #[arg(long, value_name = "GB")]
     disk_size: Option<f64>,
+    /// Whether it shuts down by itself; `=false` for no longer
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = POLICIES)]
+    auto_shutdown_enabled: Option<bool>,
+    /// So many hours after boot: 1 to 168
+    #[arg(long, value_name = "HOURS", help_heading = POLICIES)]
+    auto_shutdown_timeout: Option<f64>,
+    /// Whether its power is cut then, without asking the guest
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = POLICIES)]
+    auto_shutdown_force: Option<bool>,
+    /// Whether snapshots are taken by themselves
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = POLICIES)]
+    auto_snapshot_enabled: Option<bool>,
+    /// How often
+    #[arg(long, value_name = "OFTEN", help_heading = POLICIES)]
+    #[arg(value_parser = one_of::<AutoSnapshotFrequency>(&["hourly", "daily", "weekly", "monthly"]))]
+    auto_snapshot_frequency: Option<AutoSnapshotFrequency>,
+    /// How many of them are kept: 0 to 10
+    #[arg(long, value_name = "COUNT", help_heading = POLICIES)]
+    auto_snapshot_save_count: Option<f64>,
+    /// Whether its disk goes back to a snapshot at each shutdown
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = POLICIES)]
+    restore_point_enabled: Option<bool>,
+    /// When it does
+    #[arg(long, value_name = "WHEN", help_heading = POLICIES)]
+    #[arg(value_parser = one_of::<RestorePointFrequency>(&["shutdown"]))]
+    restore_point_frequency: Option<RestorePointFrequency>,
+    /// To which snapshot; the one that was taken before its first boot when left out
+    #[arg(long, value_name = "ID", help_heading = POLICIES)]
+    restore_point_snapshot_id: Option<SnapshotId>,
 }
 
 /// A machine to change.
@@ -46,16 +84,29 @@ pub struct Update {
 impl Update {
     /// Changes it.
     pub async fn run(&self, cli: &Cli, client: &Client) -> Result<()> {
-        let Changes { name, network_id, public_ip_type, machine_type, disk_size } = &self.changes;
-        let update = UpdateMachine {
-            name: name.clone(),
-            network_id: network_id.clone().map(|id| NetworkOrNull(Some(id))),
-            public_ip_type: *public_ip_type,
-            machine_type: machine_type.clone(),
-            disk_size: disk_size.map(SizeGb),
-            ..UpdateMachine::default()
-        };
-        let answer = client.put(&format!("{}/{}", super::PATH, self.id), &update).await?;
+        let answer = client.put(&format!("{}/{}", super::PATH, self.id), &self.changes.request()).await?;
         waiting::finish_update(cli, client, self.wait, answer).await
+    }
+}
+
+impl Changes {
+    /// What is left out is not sent: it stays as it is.
+    fn request(&self) -> UpdateMachine {
+        UpdateMachine {
+            name: self.name.clone(),
+            network_id: self.network_id.clone().map(|id| NetworkOrNull(Some(id))),
+            public_ip_type: self.public_ip_type,
+            machine_type: self.machine_type.clone(),
+            disk_size: self.disk_size.map(SizeGb),
+            auto_shutdown_enabled: self.auto_shutdown_enabled,
+            auto_shutdown_timeout: self.auto_shutdown_timeout,
+            auto_shutdown_force: self.auto_shutdown_force,
+            auto_snapshot_enabled: self.auto_snapshot_enabled,
+            auto_snapshot_frequency: self.auto_snapshot_frequency,
+            auto_snapshot_save_count: self.auto_snapshot_save_count,
+            restore_point_enabled: self.restore_point_enabled,
+            restore_point_frequency: self.restore_point_frequency,
+            restore_point_snapshot_id: self.restore_point_snapshot_id.clone(),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod metrics;
 mod networks;
 mod nouns;
 mod operator;
+mod policies;
 mod snapshots;
 mod start;
 mod tls;
