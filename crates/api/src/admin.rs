@@ -60,6 +60,29 @@ pub struct Team {
     pub members: Vec<Member>,
     /// What it may have at most. What is not listed has no limit.
     pub limits: Vec<Limit>,
+    /// What it, and users in it, may spend in a calendar month. What is not listed has no cap.
+    pub caps: Vec<SpendCap>,
+}
+
+/// What a team, or a user in it, may spend in a calendar month (UTC) before creates and starts are refused.
+#[wire]
+pub struct SpendCap {
+    /// The mail address of the user; left out, the cap is the whole team's.
+    pub email: Optional<String>,
+    /// What may be spent, in currency units, as a decimal number.
+    pub amount: String,
+    /// What is spent so far this month, in currency units, as a decimal number.
+    pub spent: String,
+}
+
+/// A spend cap to set or to lift: `POST /admin/teams/{id}/cap`.
+#[wire(strict)]
+pub struct SetSpendCap {
+    /// The mail address of a user of the team; left out, the cap is the whole team's.
+    pub email: Optional<String>,
+    /// What may be spent in a calendar month, in currency units: a decimal number with at most nine digits
+    /// after the point; null for no cap.
+    pub amount: Nullable<String>,
 }
 
 /// What a team may have at most of one kind of thing, and what it has.

@@ -31,5 +31,6 @@ pub mod ssh_keys;
 pub mod startup_scripts;
 pub mod time;
 pub mod transfers;
+pub mod usage;
 
 pub use time::Timestamp;

@@ -8,7 +8,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
 use deckle_api::admin::{
-    ApiKey, CreateApiKey, CreateTeam, Gpu, ImportTemplate, Leak, Member, SetLimits, SetMember, Team, Template,
+    ApiKey, CreateApiKey, CreateTeam, Gpu, ImportTemplate, Leak, Member, SetLimits, SetMember, SetSpendCap,
+    Team, Template,
 };
 use deckle_api::ids::{ApiKeyId, TeamId, TemplateId, TransferId, UserId};
 use deckle_api::transfers::{Export, Import, Transfer};
@@ -26,6 +27,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/admin/teams", get(list_teams).post(create_team))
         .route("/admin/teams/{id}/limits", post(set_limits))
+        .route("/admin/teams/{id}/cap", post(set_cap))
         .route("/admin/teams/{id}/members", post(set_member))
         .route("/admin/teams/{id}/members/{user_id}", delete(remove_member))
         .route("/admin/keys", get(list_keys).post(create_key))
@@ -55,6 +57,14 @@ async fn set_limits(
     Body(wanted): Body<SetLimits>,
 ) -> Answer<Team> {
     show(teams::service::set_limits(&app, &team, wanted).await?)
+}
+
+async fn set_cap(
+    State(app): State<App>,
+    Path(team): Path<TeamId>,
+    Body(wanted): Body<SetSpendCap>,
+) -> Answer<Team> {
+    show(teams::service::set_cap(&app, &team, wanted).await?)
 }
 
 async fn set_member(

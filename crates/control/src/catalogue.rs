@@ -4,19 +4,29 @@ use deckle_api::machine_types::MachineType;
 use deckle_api::machines::Accelerator;
 use deckle_api::regions::Region;
 use deckle_api::sizes::GB;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
 
 /// The built-in catalogue.
 const BUILT_IN: &str = include_str!("../machine-types.toml");
 
+/// The highest price there may be, in currency units.
+const PRICE_MAX: f64 = 1e6;
+
 /// All machine types and prices.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
-    /// The price of a disk, in currency units per GB and month.
+    /// The price of a disk, in currency units per GB and month of 730 hours.
+    #[serde(deserialize_with = "price")]
     pub disk_gb_month: f64,
+    /// The price of a shared drive, in currency units per GB and month of 730 hours; nothing when left out.
+    #[serde(default, deserialize_with = "price")]
+    pub drive_gb_month: f64,
+    /// The price of a public address, in currency units per month of 730 hours; nothing when left out.
+    #[serde(default, deserialize_with = "price")]
+    pub address_month: f64,
     #[serde(rename = "type")]
     types: Vec<Type>,
 }
@@ -34,6 +44,7 @@ pub struct Type {
     /// Memory in GiB.
     pub ram_gib: f64,
     /// Its price in currency units per hour.
+    #[serde(deserialize_with = "price")]
     pub hour: f64,
     /// The codes of its regions; every region when left out.
     pub regions: Option<Vec<String>>,
@@ -136,6 +147,19 @@ impl Catalogue {
     }
 }
 
+/// A price in nano-units: billionths of a currency unit.
+pub fn nano(price: f64) -> i64 {
+    (price * 1e9).round() as i64
+}
+
+fn price<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
+    let price = f64::deserialize(from)?;
+    if (0.0..=PRICE_MAX).contains(&price) {
+        return Ok(price);
+    }
+    Err(serde::de::Error::custom(format!("expected a price from 0 to {PRICE_MAX}, found {price}")))
+}
+
 #[cfg(test)]
 mod tests {
     use deckle_engine::linux::gpu::models;
@@ -154,7 +178,24 @@ mod tests {
             let known = models::MODELS.iter().find(|model| model.name == gpu.model);
             assert_eq!(known.map(|model| model.memory_gib), Some(gpu.memory_gib), "{}", gpu.model);
         }
+        assert_eq!((catalogue.drive_gb_month, catalogue.address_month), (0.07, 3.0));
         let type_ = catalogue.find("a100-80g").unwrap();
         assert_eq!((type_.label.as_str(), type_.is_in("ny2"), type_.is_in("ca1")), ("A100-80G", true, false));
+    }
+
+    #[test]
+    fn a_price_that_makes_no_sense_is_named() {
+        let read = |prices: &str| Catalogue::read(&format!("{prices}\ntype = []"));
+        let free = read("disk_gb_month = 0.1").unwrap();
+        assert_eq!((free.drive_gb_month, free.address_month), (0.0, 0.0));
+        for wrong in ["-1.0", "nan", "inf", "1e7"] {
+            let told =
+                read(&format!("disk_gb_month = 0.1\naddress_month = {wrong}")).unwrap_err().to_string();
+            assert!(told.contains("address_month") && told.contains("expected a price"), "{told}");
+        }
+        assert_eq!(
+            [0.0045, 0.07, 3.0, 1e6].map(nano),
+            [4_500_000, 70_000_000, 3_000_000_000, 1_000_000_000_000_000]
+        );
     }
 }

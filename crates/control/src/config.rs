@@ -231,6 +231,11 @@ pub struct Limits {
     pub firewall_rules: u64,
     /// How many snapshots a machine may have that were asked for; those that are taken by themselves do not count.
     pub snapshots: u64,
+    /// How long usage records are kept after their end, in days, and the longest window that usage is asked for;
+    /// 0 is for ever, and any window.
+    pub usage_days: u16,
+    /// How many usage records one answer may be made of.
+    pub usage_records: u64,
 }
 
 impl Limits {
@@ -267,6 +272,8 @@ impl Default for Limits {
             drive_gb: 16_000,
             firewall_rules: 100,
             snapshots: 100,
+            usage_days: 400,
+            usage_records: 200_000,
         }
     }
 }

@@ -42,6 +42,7 @@ mod startup_scripts;
 pub mod store;
 mod teams;
 pub mod transfers;
+mod usage;
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -66,6 +67,7 @@ fn v1() -> OpenApiRouter<App> {
         .merge(snapshots::http::routes())
         .merge(startup_scripts::http::routes())
         .merge(ssh_keys::routes())
+        .merge(usage::http::routes())
 }
 
 /// The table of contents of the v2 API, the second dialect.

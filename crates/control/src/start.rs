@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::rates::Rates;
 use crate::seal::Sealer;
 use crate::store::{Location, Store};
-use crate::{gpus, os_templates, reconciler, teams};
+use crate::usage::Meter;
+use crate::{gpus, os_templates, reconciler, teams, usage};
 
 /// The first team's name.
 const FIRST_TEAM: &str = "Deckle";
@@ -51,7 +52,8 @@ pub type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Opens the store and plans a visit to every object. The reconciler is not running yet.
 pub async fn start(start: Start) -> Result<App> {
-    let store = Store::open(&start.database, start.schema.as_deref(), reconciler::Wakes::default());
+    let meter = Arc::new(Meter::new(start.clock.clone(), start.catalogue.clone()));
+    let store = Store::open(&start.database, start.schema.as_deref(), reconciler::Wakes::default(), meter);
     let mut store = store.await.map_err(|error| Error::ours("open the store", error))?;
     if let Some(watch) = start.watch {
         store.watch(move |sql| watch(sql));
@@ -78,6 +80,7 @@ pub async fn start(start: Start) -> Result<App> {
     os_templates::service::clear_left(&app).await?;
     os_templates::service::adopt(&app, &start.templates).await?;
     gpus::service::begin(&app).await;
+    usage::service::begin(&app).await?;
     reconciler::begin(&app).await?;
     Ok(app)
 }

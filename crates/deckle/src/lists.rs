@@ -94,7 +94,8 @@ where
     })
 }
 
-fn limit(text: &str) -> Result<Limit, String> {
+/// How many rows a page may have, as it is written.
+pub fn limit(text: &str) -> Result<Limit, String> {
     let limit = text.parse().ok().and_then(Limit::new);
     limit.ok_or_else(|| format!("expected a whole number from 1 to {LIMIT_MAX}"))
 }

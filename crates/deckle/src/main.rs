@@ -25,7 +25,7 @@ use crate::client::Client;
 use crate::commands::{
     admin, completions, custom_templates, doctor, firewall_rules, machine_events, machine_types, machines,
     os_templates, private_networks, public_ips, serve, sessions, shared_drives, snapshots, ssh_keys,
-    startup_scripts,
+    startup_scripts, usage,
 };
 use crate::output::Format;
 use crate::target::{Target, TargetFlags};
@@ -86,6 +86,8 @@ enum Command {
     /// Your SSH keys, which open the machines that you make
     #[command(subcommand)]
     SshKey(ssh_keys::Verb),
+    /// What was used in a window of time, and what it came to
+    Usage(usage::Usage),
     /// Whom the key stands for
     #[command(subcommand)]
     Session(sessions::Verb),
@@ -112,6 +114,7 @@ impl Cli {
             Command::FirewallRule(verb) => verb.run(self).await,
             Command::StartupScript(verb) => verb.run(self).await,
             Command::SshKey(verb) => verb.run(self).await,
+            Command::Usage(usage) => usage.run(self).await,
             Command::Session(verb) => verb.run(self).await,
             Command::Admin(admin) => admin.run(self).await,
             Command::Completions(completions) => completions.run(),

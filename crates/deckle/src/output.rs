@@ -75,6 +75,11 @@ impl Format {
     }
 }
 
+/// Prints rows as a table; the first has the heads of the columns.
+pub fn print_table(rows: Vec<Vec<String>>) -> Result<()> {
+    print(&aligned(rows))
+}
+
 /// An answer as the object that it should be.
 pub fn view<T: DeserializeOwned>(answer: &Value) -> Result<T> {
     serde_json::from_value(answer.clone())

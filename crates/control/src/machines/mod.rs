@@ -28,6 +28,7 @@
 //! - A disk is made once: a row says that it was made *before* anything is written to it, and a made disk
 //!   that is not seen is lost: told, never made again.
 //! - An off machine has a disk on its host and nothing else.
+//! - What is billed of a machine changes with its row: each write of the row tells the meter in its transaction.
 //! - Each change of what is wanted of a machine counts as an order: what a visit found before it is void.
 
 pub mod accessors;
@@ -35,6 +36,7 @@ mod accord;
 mod desktops;
 pub mod http;
 pub mod lifecycle;
+mod metering;
 mod namesakes;
 mod placement;
 pub mod policy;

@@ -49,6 +49,7 @@ use crate::progress::{self, Standing};
 use crate::protections;
 use crate::reconciler::Object;
 use crate::store::{Cursors, Tx, ip};
+use crate::usage;
 
 /// An event, and the machine that it is about.
 pub type Ordered = (EventRow, Model);
@@ -150,7 +151,10 @@ pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered
         Intent::Gone => Err(being_deleted(id)),
         Intent::On if machine.settled => already_done(app, tx, machine, MachineEventName::Start).await,
         Intent::On => order(app, tx, machine, Intent::On, 0, MachineEventName::Start).await,
-        Intent::Off | Intent::Blank => order(app, tx, machine, Intent::On, 1, MachineEventName::Start).await,
+        Intent::Off | Intent::Blank => {
+            usage::service::admit(app, &tx, &machine.team_id.0, &machine.user_id.0).await?;
+            order(app, tx, machine, Intent::On, 1, MachineEventName::Start).await
+        }
     }
 }
 

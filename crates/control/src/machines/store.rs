@@ -10,8 +10,9 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel, Order, QueryOrder, QuerySelect};
 
+use super::metering;
 use super::policy::Intent;
-use crate::store::{Listing, Micros, Text, ip};
+use crate::store::{Listing, Metered, Micros, Text, ip};
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "machines")]
@@ -315,15 +316,17 @@ pub async fn awaits_template(store: &impl ConnectionTrait, template: &TemplateId
 }
 
 /// Adds a machine.
-pub async fn insert(store: &impl ConnectionTrait, row: Model) -> Result<Model, DbErr> {
-    Entity::insert(row.into_active_model().reset_all()).exec_with_returning(store).await
+pub async fn insert(store: &impl Metered, row: Model) -> Result<Model, DbErr> {
+    let row = Entity::insert(row.into_active_model().reset_all()).exec_with_returning(store).await?;
+    metering::follow(store, &row).await?;
+    Ok(row)
 }
 
 /// Changes what is wanted of a machine. Its troubles are over: it is tried anew. A move or a change of type or
 /// size that was under way is given up; a restore goes on as `row` says. Where a machine with a restore point
 /// is to lose its power, its disk is to go back there.
 pub async fn aim(
-    store: &impl ConnectionTrait,
+    store: &impl Metered,
     row: &Model,
     intent: Intent,
     boots_wanted: i64,
@@ -356,14 +359,18 @@ pub fn revert(changes: &mut ActiveModel, row: &Model) {
 /// Writes changes of what is wanted of a machine. What it stumbles over goes on: only an order that has an
 /// event of its own begins with [`tried_anew`]. `row` is of the same transaction.
 pub async fn revise(
-    store: &impl ConnectionTrait,
+    store: &impl Metered,
     row: &Model,
     changes: ActiveModel,
     now: Timestamp,
 ) -> Result<Model, DbErr> {
+    let is_metered = metering::is_about(&changes);
     let changes = ActiveModel { dt_modified: Set(now.into()), ..changes };
-    let revised = revisit(store, &row.id.0, changes).await?;
-    revised.ok_or(DbErr::RecordNotUpdated)
+    let revised = revisit(store, &row.id.0, changes).await?.ok_or(DbErr::RecordNotUpdated)?;
+    if is_metered {
+        metering::follow(store, &revised).await?;
+    }
+    Ok(revised)
 }
 
 /// Protects a machine against deletion, or no longer.
@@ -375,10 +382,18 @@ pub async fn protect(store: &impl ConnectionTrait, row: &Model, protected: bool)
 
 /// Writes changes of a row that a visit has made, if there was no order since `row` was read. Whether there
 /// was none.
-pub async fn change(store: &impl ConnectionTrait, row: &Model, changes: ActiveModel) -> Result<bool, DbErr> {
+pub async fn change(store: &impl Metered, row: &Model, changes: ActiveModel) -> Result<bool, DbErr> {
+    let is_metered = metering::is_about(&changes);
     let same = Entity::update_many().set(changes).filter(Column::Id.eq(row.id.clone()));
     let same = same.filter(Column::Orders.eq(row.orders)).filter(Column::DtDeleted.is_null());
-    Ok(same.exec(store).await?.rows_affected > 0)
+    if !is_metered {
+        return Ok(same.exec(store).await?.rows_affected > 0);
+    }
+    let changed = same.exec_with_returning(store).await?.pop();
+    if let Some(row) = &changed {
+        metering::follow(store, row).await?;
+    }
+    Ok(changed.is_some())
 }
 
 /// A change of nothing yet, of that row.

@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use deckle_api::ids::{MachineId, TeamId};
+use deckle_api::ids::{MachineId, TeamId, UserId};
 use deckle_api::paging::Page;
 use deckle_api::public_ips::{ClaimPublicIp, ListPublicIps, PublicIp, PublicIpOrder};
 use deckle_api::regions::Region;
+use deckle_api::usage::UsageKind;
 use sea_orm::ConnectionTrait;
 
 use super::pools::{self, Range};
@@ -16,7 +17,8 @@ use crate::http::Caller;
 use crate::idempotency::commit_once;
 use crate::quotas::{self, Noun};
 use crate::store::{Cursors, Text, Tx, ip as ip_of, number};
-use crate::{machines, protections, regions};
+use crate::usage::meter::{self, Billed};
+use crate::{machines, protections, regions, usage};
 
 /// The page of a team's claimed addresses that a query asks for.
 pub async fn list(app: &App, caller: &Caller, query: ListPublicIps) -> Result<Page<PublicIp>> {
@@ -36,24 +38,32 @@ pub async fn claim(app: &App, caller: &Caller, wanted: &ClaimPublicIp) -> Result
     caller.must_be_admin("claim public addresses")?;
     let region = regions::checked(app, &wanted.region)?;
     let tx = app.store.begin().await?;
-    let row = take(app, &tx, &caller.team, &region, None).await?;
+    let row = take(app, &tx, (&caller.team, &caller.user), &region, None).await?;
     let claimed = shown(row);
     commit_once(app, tx, caller, &claimed).await?;
     Ok(claimed)
 }
 
-/// Claims an address for a machine of a team, in the machine's own transaction. The machine holds none.
+/// Claims an address for a machine of a team and a user in it, in the machine's own transaction. The machine
+/// holds none.
 pub async fn claim_for(
     app: &App,
     tx: &Tx,
-    team: &TeamId,
+    owner: (&TeamId, &UserId),
     region: &str,
     machine: &MachineId,
 ) -> Result<Ipv4Addr> {
-    Ok(ip_of(take(app, tx, team, region, Some(machine)).await?.ip))
+    Ok(ip_of(take(app, tx, owner, region, Some(machine)).await?.ip))
 }
 
-async fn take(app: &App, tx: &Tx, team: &TeamId, region: &str, machine: Option<&MachineId>) -> Result<Model> {
+async fn take(
+    app: &App,
+    tx: &Tx,
+    (team, user): (&TeamId, &UserId),
+    region: &str,
+    machine: Option<&MachineId>,
+) -> Result<Model> {
+    usage::service::admit(app, tx, team, user).await?;
     quotas::service::admit(app, tx, team, &Noun::PublicIps, 1).await?;
     let Some(ip) = free(app, &**tx, region, machine).await? else {
         return Err(Error::Precondition(format!(
@@ -62,6 +72,15 @@ async fn take(app: &App, tx: &Tx, team: &TeamId, region: &str, machine: Option<&
     };
     let row = store::given(ip, machine, Some((team, region, app.clock.now())));
     store::put(&**tx, row.clone()).await?;
+    // Claimed, it is billed until it is released, whatever it leads to.
+    let billed = Billed {
+        kind: UsageKind::Address,
+        object: ip_of(ip).to_string(),
+        machine: None,
+        machine_type: None,
+        size_gib: 0,
+    };
+    meter::begin(&**tx, team, user, &billed).await?;
     Ok(row)
 }
 
@@ -180,6 +199,7 @@ pub async fn release(app: &App, caller: &Caller, ip: Ipv4Addr) -> Result<()> {
     protections::refuse(row.protected, &format!("public-ips/{ip}"))?;
     take_away(app, &mut tx, &row).await?;
     store::put(&*tx, store::given(row.ip, None, None)).await?;
+    meter::end(&*tx, UsageKind::Address, &ip.to_string()).await?;
     tx.commit().await?;
     Ok(())
 }

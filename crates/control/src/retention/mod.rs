@@ -41,6 +41,7 @@ pub const RULES: &[Rule] = &[
     Rule::of("sessions", "dt_expires", |_| Some(0)),
     Rule::of("machine_events", "dt_finished", |limits| days(limits.events_days)),
     Rule::of("startup_script_runs", "dt_created", |limits| days(limits.runs_days)),
+    Rule::of("usage_records", "dt_to", |limits| days(limits.usage_days)).with_key("number"),
     Rule::of("snapshots", "dt_deleted", |limits| days(limits.deleted_days)),
     Rule::of("machines", "dt_deleted", |limits| days(limits.deleted_days)).but_for(OF_MACHINES),
     Rule::of("shared_drives", "dt_deleted", |limits| days(limits.deleted_days)).only("forgotten"),

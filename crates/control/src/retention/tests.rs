@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, Statement};
 
 use super::*;
+use crate::catalogue::Catalogue;
+use crate::clock::SystemClock;
 use crate::reconciler::Wakes;
 use crate::store::Store;
+use crate::usage::Meter;
 
 /// The texts in a column of what SQLite answers.
 async fn texts(store: &Store, sql: &str, column: &str) -> Vec<String> {
@@ -16,7 +20,8 @@ async fn texts(store: &Store, sql: &str, column: &str) -> Vec<String> {
 async fn empty() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let location = format!("sqlite:{}", folder.path().join("store.db").display()).parse().unwrap();
-    (Store::open(&location, None, Wakes::default()).await.unwrap(), folder)
+    let meter = Meter::new(Arc::new(SystemClock), Catalogue::built_in());
+    (Store::open(&location, None, Wakes::default(), Arc::new(meter)).await.unwrap(), folder)
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use deckle_api::shared_drives::{
     CreateSharedDrive, ListSharedDrives, ResizeSharedDrive, SharedDrive, SharedDriveOrder, UpdateSharedDrive,
 };
 use deckle_api::sizes::{GB, SizeGb};
+use deckle_api::usage::UsageKind;
 use deckle_engine::specs::drives_address;
 use ipnet::Ipv4Net;
 use sea_orm::ActiveValue::Set;
@@ -25,7 +26,8 @@ use crate::progress::{self, Standing};
 use crate::quotas::Noun;
 use crate::reconciler::Object;
 use crate::store::{Cursors, Text};
-use crate::{names, private_networks, protections, quotas, regions};
+use crate::usage::meter::{self, Billed};
+use crate::{names, private_networks, protections, quotas, regions, usage};
 
 mod copies;
 mod passwords;
@@ -85,6 +87,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateSharedDrive) -> Re
         let wrong = format!("{} is in the region {}, the drive in {region}", network.id.0, network.region);
         return Err(Error::field("networkId", wrong));
     }
+    usage::service::admit(app, &tx, &caller.team, &caller.user).await?;
     quotas::service::admit(app, &tx, &caller.team, &Noun::SharedDrives, 1).await?;
     quotas::service::admit(app, &tx, &caller.team, &Noun::SharedDrivesGb, size_gib.unsigned_abs()).await?;
     room.must_hold(app, &*tx, size_gib).await?;
@@ -113,10 +116,22 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateSharedDrive) -> Re
         forgotten: false,
     };
     let row = store::insert(&*tx, row).await?;
+    meter::begin(&*tx, &caller.team, &caller.user, &billed(&row)).await?;
     let drive = shown_alone(app, &*tx, row).await?;
     tx.wake(Object::SharedDrive(id));
     commit_once(app, tx, caller, &drive).await?;
     Ok(drive)
+}
+
+/// What is billed of a drive until it is deleted.
+fn billed(row: &Model) -> Billed {
+    Billed {
+        kind: UsageKind::Drive,
+        object: row.id.0.to_string(),
+        machine: None,
+        machine_type: None,
+        size_gib: row.size_gib,
+    }
 }
 
 fn size_gib(app: &App, size: SizeGb) -> Result<i64> {
@@ -174,6 +189,7 @@ pub async fn resize(
         let mut changes = store::changes(&row);
         changes.size_gib = Set(size_gib);
         row = store::order(&*tx, &row, changes).await?;
+        meter::resize(&*tx, UsageKind::Drive, id.as_str(), size_gib).await?;
         tx.wake(Object::SharedDrive(id.clone()));
     }
     let drive = shown_alone(app, &*tx, row).await?;
@@ -203,6 +219,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &SharedDriveId) -> Result<()
     let row = find(&*tx, caller, id).await?;
     protections::refuse(row.protected, &format!("shared-drives/{id}"))?;
     store::order_gone(&*tx, &row, app.clock.now()).await?;
+    meter::end(&*tx, UsageKind::Drive, id.as_str()).await?;
     tx.wake(Object::SharedDrive(id.clone()));
     tx.commit().await?;
     Ok(())

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0010_templates", include_str!("migrations/0010_templates.sql")),
     ("0011_by_themselves", include_str!("migrations/0011_by_themselves.sql")),
     ("0012_desktops", include_str!("migrations/0012_desktops.sql")),
+    ("0013_usage", include_str!("migrations/0013_usage.sql")),
 ];
 
 pub(super) async fn run(write: &DatabaseConnection) -> Result<(), DbErr> {

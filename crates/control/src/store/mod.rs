@@ -10,6 +10,7 @@ mod text;
 mod transaction;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
@@ -19,9 +20,10 @@ use sea_orm::{
 
 pub use paging::{Cursors, Listing, Position, Rows};
 pub use text::{Micros, Text, ip, number};
-pub use transaction::Tx;
+pub use transaction::{Metered, Tx};
 
 use crate::reconciler::Wakes;
+use crate::usage::Meter;
 
 /// How many connections read at the same time.
 const READERS: u32 = 4;
@@ -49,11 +51,17 @@ pub struct Store {
     read: DatabaseConnection,
     write: DatabaseConnection,
     wakes: Wakes,
+    meter: Arc<Meter>,
 }
 
 impl Store {
     /// Opens a store and brings its schema up to date.
-    pub async fn open(location: &Location, schema: Option<&str>, wakes: Wakes) -> Result<Self, DbErr> {
+    pub async fn open(
+        location: &Location,
+        schema: Option<&str>,
+        wakes: Wakes,
+        meter: Arc<Meter>,
+    ) -> Result<Self, DbErr> {
         let url = match location.0.strip_prefix("sqlite:") {
             Some(path) => {
                 let path = path.strip_prefix("//").unwrap_or(path);
@@ -66,7 +74,7 @@ impl Store {
         // One writer at a time: those that wait for their turn keep no connection from the readers.
         let write = connect(1).await?;
         let read = connect(READERS).await?;
-        let store = Self { read, write, wakes };
+        let store = Self { read, write, wakes, meter };
         migrate::run(&store.write).await?;
         Ok(store)
     }
@@ -92,7 +100,7 @@ impl Store {
 
     /// Begins a write transaction. Another one waits until it ends.
     pub async fn begin(&self) -> Result<Tx, DbErr> {
-        Tx::begin(&self.write, self.wakes.clone()).await
+        Tx::begin(&self.write, self.wakes.clone(), self.meter.clone()).await
     }
 
     /// Calls `see` with the text of each statement, for the test that finds table scans.

@@ -37,6 +37,21 @@ enum Key {
     Text(String),
 }
 
+impl Position {
+    /// The place after what is ordered by two texts.
+    pub fn of(key: &str, id: &str) -> Self {
+        Self { key: Key::Text(key.to_owned()), id: Key::Text(id.to_owned()) }
+    }
+
+    /// The two texts of such a place.
+    pub fn texts(&self) -> Option<(&str, &str)> {
+        match (&self.key, &self.id) {
+            (Key::Text(key), Key::Text(id)) => Some((key, id)),
+            _ => None,
+        }
+    }
+}
+
 /// What a page is asked of: rows, their order, and where to begin.
 #[derive(Debug)]
 pub struct Listing<E: EntityTrait> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use deckle_api::admin::{ApiKey, CreateApiKey, CreateTeam, Member, Role, SetLimits, SetMember, Team};
+use deckle_api::admin::{
+    ApiKey, CreateApiKey, CreateTeam, Member, Role, SetLimits, SetMember, SetSpendCap, SpendCap, Team,
+};
 use deckle_api::ids::{ApiKeyId, TeamId, UserId};
 use sea_orm::ActiveValue::Set;
 use sea_orm::ConnectionTrait;
@@ -12,7 +14,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::store::{Text, Tx};
-use crate::{names, quotas};
+use crate::{names, quotas, usage};
 
 /// How many hexadecimal digits a key has: 256 random bits.
 const KEY_CHARS: usize = 64;
@@ -106,6 +108,7 @@ async fn shown(app: &App, tx: &Tx, team: teams::Model) -> Result<Team> {
         role: member.role.0,
     };
     let limits = quotas::service::limits(app, &**tx, &team.id.0).await?;
+    let caps = caps(app, tx, &team.id.0).await?;
     Ok(Team {
         id: team.id.0,
         name: team.name,
@@ -113,7 +116,45 @@ async fn shown(app: &App, tx: &Tx, team: teams::Model) -> Result<Team> {
         dt_created: team.dt_created.into(),
         members: members.into_iter().map(member).collect(),
         limits,
+        caps,
     })
+}
+
+/// The spend caps of a team, and of users in it.
+async fn caps(app: &App, tx: &Tx, team: &TeamId) -> Result<Vec<SpendCap>> {
+    let mut shown = Vec::new();
+    for cap in usage::service::caps(app, &**tx, team).await? {
+        let email = match &cap.user {
+            Some(user) => Some(email_of(&**tx, user).await?),
+            None => None,
+        };
+        shown.push(SpendCap { email, amount: cap.amount, spent: cap.spent });
+    }
+    Ok(shown)
+}
+
+/// Sets or lifts the spend cap of a team, or of a user in it.
+pub async fn set_cap(app: &App, team: &TeamId, wanted: SetSpendCap) -> Result<Team> {
+    let tx = app.store.begin().await?;
+    let row = store::find_team(&*tx, team).await?.ok_or_else(|| Error::no_such("team", team))?;
+    let user = match &wanted.email {
+        Some(email) => Some(member_of(&tx, team, &checked_email("email", email)?).await?),
+        None => None,
+    };
+    usage::service::set_cap(&tx, team, user.as_ref(), wanted.amount.as_deref()).await?;
+    let team = shown(app, &tx, row).await?;
+    tx.commit().await?;
+    Ok(team)
+}
+
+/// The member of a team with that mail address.
+async fn member_of(tx: &Tx, team: &TeamId, email: &str) -> Result<UserId> {
+    if let Some(user) = store::find_email(&**tx, email).await?
+        && store::role(&**tx, team, &user.id.0).await?.is_some()
+    {
+        return Ok(user.id.0);
+    }
+    Err(Error::NotFound(format!("email: {email} is not in the team {team}")))
 }
 
 /// Sets or lifts limits of a team.
@@ -165,6 +206,12 @@ pub async fn remove_member(app: &App, team: &TeamId, user: &UserId) -> Result<Te
 /// Whether a user is in a team.
 pub async fn is_member(store: &impl ConnectionTrait, team: &TeamId, user: &UserId) -> Result<bool> {
     Ok(store::role(store, team, user).await?.is_some())
+}
+
+/// The mail address of a user.
+pub async fn email_of(store: &impl ConnectionTrait, user: &UserId) -> Result<String> {
+    let found = store::find_user(store, user).await?;
+    Ok(found.map_or_else(|| user.to_string(), |found| found.email))
 }
 
 /// The mail addresses of users.

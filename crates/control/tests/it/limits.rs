@@ -33,6 +33,8 @@ async fn with(set: impl FnOnce(&mut Limits)) -> World {
         events_days: _,    // retention: each_limit_is_its_own_and_none_is_for_ever
         runs_days: _,      // the same
         deleted_days: _,   // the same
+        usage_days: _,     // retention, and usage::asked
+        usage_records: _,  // usage::asked
         prune_rows: _,     // retention: a_transaction_deletes_a_batch_and_a_killed_server_goes_on
         requests_s: _,     // hostup::rates
         requests_burst: _, // hostup::rates

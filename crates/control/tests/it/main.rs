@@ -38,5 +38,6 @@ mod templates;
 mod transfers;
 mod update;
 mod upgrades;
+mod usage;
 mod waiting;
 mod world;

@@ -146,6 +146,26 @@ async fn each_limit_is_its_own_and_none_is_for_ever() {
 }
 
 #[tokio::test]
+async fn snapshots_go_with_what_is_deleted_and_usage_by_its_own_limit() {
+    for (usage_days, left) in [(400, 0), (0, 2)] {
+        let mut config = Config::default();
+        config.limits.usage_days = usage_days;
+        let world = World::with(config, None).await;
+        let id = world.create(json!({"takeInitialSnapshot": true})).await;
+        world.settle().await;
+        order(&world, "delete", &id).await;
+        world.settle().await;
+        let kept = async || (rows(&world, "snapshots").await, rows(&world, "usage_records").await);
+        pass_days(&world, 29).await;
+        assert_eq!(kept().await, (1, 2), "the machine's, and its disk's");
+        pass_days(&world, 2).await;
+        assert_eq!(kept().await, (0, 2));
+        pass_days(&world, 400).await;
+        assert_eq!(kept().await, (0, left));
+    }
+}
+
+#[tokio::test]
 async fn an_open_event_and_its_machine_stay_however_old_they_are() {
     let mut config = Config::default();
     config.limits.failing_s = i64::MAX;

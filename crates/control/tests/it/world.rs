@@ -157,6 +157,7 @@ impl World {
                 dt_created: Timestamp(0),
                 members: Vec::new(),
                 limits: Vec::new(),
+                caps: Vec::new(),
             },
             hooked,
             statements,

@@ -19,6 +19,7 @@ pub mod shared_drives;
 pub mod snapshots;
 pub mod ssh_keys;
 pub mod startup_scripts;
+pub mod usage;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};

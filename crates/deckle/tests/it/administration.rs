@@ -12,7 +12,7 @@ fn team() -> Value {
     json!({
         "id": "te6hh34n60", "name": "Lab", "namespace": "lab", "dtCreated": "2026-11-21T10:00:00.000Z",
         "members": [{"userId": "ur7p0nb7n0", "email": "a@lab.example", "role": "owner"}],
-        "limits": []
+        "limits": [], "caps": []
     })
 }
 
@@ -20,6 +20,15 @@ fn limited() -> Value {
     let mut team = team();
     team["limits"] = json!([
         {"noun": "gpus/A4000", "most": 2, "inUse": 0}, {"noun": "machines", "most": 5, "inUse": 7}
+    ]);
+    team
+}
+
+fn capped() -> Value {
+    let mut team = team();
+    team["caps"] = json!([
+        {"amount": "99.50", "spent": "12.345678901"},
+        {"email": "b@lab.example", "amount": "0.00", "spent": "0.00"}
     ]);
     team
 }
@@ -44,6 +53,12 @@ fn an_operator_looks_after_teams_and_keys() {
             ("POST /admin/teams", ok(team())),
             ("GET /admin/teams", ok(json!([team()]))),
             ("POST /admin/teams/te6hh34n60/limits", ok(limited())),
+            ("POST /admin/teams/te6hh34n60/cap", ok(capped())),
+            ("POST /admin/teams/te6hh34n60/cap", ok(team())),
+            (
+                "POST /admin/teams/te6hh34n60/cap",
+                error(400, "BAD_REQUEST", "amount: expected a decimal number"),
+            ),
             (
                 "POST /admin/teams/te6hh34n60/members",
                 ok(json!({"userId": "u3z4be2600", "email": "b@lab.example", "role": "admin"})),
@@ -61,6 +76,9 @@ fn an_operator_looks_after_teams_and_keys() {
         "admin team limit te6hh34n60 machines=5 gpus/A4000=2 public-ips=none",
         "admin team limit te6hh34n60 machines",
         "admin team limit te6hh34n60 machines=-1",
+        "admin team cap te6hh34n60 0 --user b@lab.example",
+        "admin team cap te6hh34n60 none",
+        "admin team cap te6hh34n60 much",
         "admin member set te6hh34n60 --email b@lab.example --role admin",
         "admin member set te6hh34n60 --email b@lab.example --role owner",
         "admin member remove te6hh34n60 u3z4be2600 --yes",
@@ -76,7 +94,9 @@ fn an_operator_looks_after_teams_and_keys() {
     assert!(plain("authorization") && plain("idempotency-key"));
     assert_eq!(asked[0].body, r#"{"name":"Lab","ownerEmail":"a@lab.example"}"#);
     assert_eq!(asked[2].body, r#"{"limits":{"gpus/A4000":2,"machines":5,"public-ips":null}}"#);
-    assert_eq!(asked[3].body, r#"{"email":"b@lab.example","role":"admin"}"#);
+    assert_eq!(asked[3].body, r#"{"email":"b@lab.example","amount":"0"}"#);
+    assert_eq!(asked[4].body, r#"{"amount":null}"#);
+    assert_eq!(asked[6].body, r#"{"email":"b@lab.example","role":"admin"}"#);
 }
 
 #[test]

@@ -17,4 +17,5 @@ mod served;
 mod server;
 mod shell;
 mod targets;
+mod usage;
 mod world;

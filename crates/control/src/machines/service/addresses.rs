@@ -88,8 +88,8 @@ pub(super) async fn change_public_ip_type(
     public_ips::service::take_from(tx, &machine.id.0).await?;
     let claimed = match kind {
         PublicIpType::Static => {
-            let claimed =
-                public_ips::service::claim_for(app, tx, &machine.team_id.0, &machine.region, &machine.id.0);
+            let owner = (&machine.team_id.0, &machine.user_id.0);
+            let claimed = public_ips::service::claim_for(app, tx, owner, &machine.region, &machine.id.0);
             Some(claimed.await.map_err(|error| error.of_field("publicIpType"))?)
         }
         PublicIpType::Dynamic | PublicIpType::None => None,

@@ -22,7 +22,7 @@ use crate::reconciler::Object;
 use crate::store::{Text, Tx, number};
 use crate::{
     custom_templates, machine_events, names, os_templates, private_networks, public_ips, regions, snapshots,
-    startup_scripts,
+    startup_scripts, usage,
 };
 
 /// The name of the snapshot that is taken of a new disk, before its first boot.
@@ -66,12 +66,14 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         let found = startup_scripts::service::find(&*tx, &caller.team, script).await;
         found.map_err(|error| error.of_field("startupScriptId"))?;
     }
+    usage::service::admit(app, &tx, &caller.team, &caller.user).await?;
     admit(app, &tx, &caller.team, machine_type).await?;
     let private_ip = address(&tx, network.as_ref()).await?;
     let id = MachineId::mint(app.clock.random());
     let public_ip = match wanted.public_ip_type {
         Some(PublicIpType::Static) => {
-            let claimed = public_ips::service::claim_for(app, &tx, &caller.team, &region, &id).await;
+            let owner = (&caller.team, &caller.user);
+            let claimed = public_ips::service::claim_for(app, &tx, owner, &region, &id).await;
             Some(number(claimed.map_err(|error| error.of_field("publicIpType"))?))
         }
         _ => None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Subcommand;
-use deckle_api::admin::{CreateTeam, SetLimits, Team};
+use deckle_api::admin::{CreateTeam, SetLimits, SetSpendCap, SpendCap, Team};
 use deckle_api::ids::TeamId;
 
 use crate::Cli;
@@ -40,6 +40,17 @@ pub enum Verb {
         #[arg(value_name = "NOUN=N|none", required = true, value_parser = limit)]
         limits: Vec<(String, Option<u64>)>,
     },
+    /// Sets what one may spend in a calendar month before creates and starts are refused
+    Cap {
+        /// The team
+        team: TeamId,
+        /// What may be spent, in currency units, such as 99.50; `none` lifts the cap
+        #[arg(value_name = "AMOUNT|none")]
+        amount: String,
+        /// The mail address of a member: the cap is for what that user has made
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+    },
 }
 
 impl Verb {
@@ -59,6 +70,11 @@ impl Verb {
                 let answer = client.post(&format!("{PATH}/{team}/limits"), &SetLimits { limits }).await?;
                 cli.output.one::<Team>(&answer)
             }
+            Self::Cap { team, amount, user } => {
+                let amount = Some(amount.clone()).filter(|amount| amount != "none");
+                let cap = SetSpendCap { email: user.clone(), amount };
+                cli.output.one::<Team>(&client.post(&format!("{PATH}/{team}/cap"), &cap).await?)
+            }
             Self::List => cli.output.list::<Team>(&client.get(PATH).await?),
         }
     }
@@ -72,8 +88,14 @@ fn limit(text: &str) -> Result<(String, Option<u64>), String> {
     Ok((noun.to_owned(), most))
 }
 
+/// A cap in a cell: `team 3.50 of 99.50`.
+fn cap(cap: &SpendCap) -> String {
+    format!("{} {} of {}", cap.email.as_deref().unwrap_or("team"), cap.spent, cap.amount)
+}
+
 impl Shown for Team {
-    const COLUMNS: &'static [&'static str] = &["ID", "NAME", "NAMESPACE", "MEMBERS", "LIMITS", "CREATED"];
+    const COLUMNS: &'static [&'static str] =
+        &["ID", "NAME", "NAMESPACE", "MEMBERS", "LIMITS", "CAPS", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         let members =
@@ -85,6 +107,7 @@ impl Shown for Team {
             self.namespace.clone(),
             or_dash(members.reduce(|all, one| format!("{all}, {one}"))),
             or_dash(limits.reduce(|all, one| format!("{all}, {one}"))),
+            or_dash(self.caps.iter().map(cap).reduce(|all, one| format!("{all}, {one}"))),
             self.dt_created.to_string(),
         ]
     }

@@ -85,6 +85,20 @@ fn a_limit_is_told_to_whoever_meets_it() {
 }
 
 #[test]
+fn a_cap_is_told_to_whoever_meets_it() {
+    let (mut world, _server) = super::world("served_caps");
+    let [team, _owner] = world.make("admin team list", ["te", "u"]);
+    world.run(&format!("admin team cap {team} 0"));
+    world.run("machine create --name first --template t0nspur5");
+    world.run(&format!("admin team cap {team} none"));
+    world.run(&format!("admin team cap {team} 5 --user nobody@lab.example"));
+    world.make("machine create --name first --template t0nspur5", ["ps"]);
+    world.run("usage --from 2001-01-01T00:00:00Z --to 2001-02-01T00:00:00Z");
+    world.run("usage --from yesterday");
+    world.run("usage --from 2001-01-01T00:00:00Z");
+}
+
+#[test]
 fn a_key_is_shown_once_and_ends_when_it_is_deleted() {
     let (mut world, _server) = super::world("served_keys");
     let [team, owner] = world.make("admin team list", ["te", "u"]);
