@@ -19,7 +19,7 @@ test:
 	@bash scripts/test.sh
 
 test-long:
-	@DECKLE_KILL_ROUNDS=100 PROPTEST_CASES=10000 BUDGET_FACTOR=10 bash scripts/test.sh
+	@DECKLE_KILL_ROUNDS=100 DECKLE_SWEEP_ALL=1 PROPTEST_CASES=10000 BUDGET_FACTOR=10 bash scripts/test.sh
 
 bench:
 	@bash scripts/bench.sh

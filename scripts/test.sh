@@ -15,7 +15,7 @@ main() {
     group 'install' 600 bash scripts/install-test.sh
     group 'format, lints, tidy' 900 cargo xtask ci
     group 'build' 1200 cargo test --quiet --locked --workspace --no-run
-    group 'unit and story tests' 300 cargo test --quiet --locked --workspace
+    group 'unit and story tests' 400 cargo test --quiet --locked --workspace
     group 'story tests on PostgreSQL' 300 bash scripts/with-postgres.sh \
         cargo test --quiet --locked --package deckle-control --test it
     group 'small guest' 300 bash images/small/build.sh "$BUILD/small.qcow2"

@@ -241,7 +241,7 @@ async fn a_machine_without_an_open_event_says_what_is_mended() {
     world.host.crash(&id);
     world.host.lose_disk(&id);
     world.live_seconds(40).await;
-    assert_eq!(world.state(&id).await.1, "create done");
+    assert_eq!(world.state(&id).await.1, "restart error", "it was told once");
     let found = detail(&world, &format!("machines/{id}")).await;
     assert_eq!((&found["isReady"], text(&found, "step")), (&json!(false), "misses the machine's disk"));
     assert!(

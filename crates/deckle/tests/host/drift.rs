@@ -253,7 +253,7 @@ fn a_network_that_loses_its_rules_or_all_of_it_is_whole_again() {
     let image = Taken::take(world.installation().state.join("drives").join(&drive.id).join("image.ext4"));
     let detail = format!("/v1/shared-drives/{}/detail", drive.id);
     let trouble =
-        wait("it is told", FOUND_SOON, || world.get(&detail)["trouble"].as_str().map(str::to_owned));
+        wait("it is told", FOUND_SOON, || world.get(&detail)["lastError"].as_str().map(str::to_owned));
     assert!(trouble.contains("its image was made and is missing from its host"), "{trouble}");
     let since = world.get(&detail)["dtTrouble"].clone();
     std::thread::sleep(FOUND_SOON);

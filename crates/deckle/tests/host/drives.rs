@@ -46,7 +46,7 @@ impl Drive {
         let path = format!("/v1/shared-drives/{}/detail", self.id);
         wait("the drive is ready", ORDER, || {
             let detail = world.get(&path);
-            assert_eq!(detail["trouble"], Value::Null, "{detail}");
+            assert_eq!(detail["lastError"], Value::Null, "{detail}");
             (detail["isReady"] == true).then_some(())
         });
     }

@@ -226,6 +226,7 @@ fn an_order_of_a_snapshot_is_waited_for_too() {
         vec![
             ("POST /v1/snapshots", ordered("snapshot-create")),
             (GET_EVENT, ok(event("snapshot-create", "in progress", None))),
+            (GET_DETAIL, ok(event_detail("takes a snapshot", None))),
             (GET_EVENT, ok(event("snapshot-create", "error", Some("the disk is full")))),
             ("POST /v1/snapshots/sl1/restore", ordered("snapshot-restore")),
             ("POST /v1/snapshots/sl1/restore", ordered("snapshot-restore")),
@@ -241,5 +242,5 @@ fn an_order_of_a_snapshot_is_waited_for_too() {
         ],
     );
     assert_eq!(bodies[0], json!({"name": "good", "machineId": "ps8rgduy2k"}));
-    assert_eq!((&bodies[3], &bodies[4]), (&json!({"createSnapshotBeforeRestore": true}), &json!({})));
+    assert_eq!((&bodies[4], &bodies[5]), (&json!({"createSnapshotBeforeRestore": true}), &json!({})));
 }

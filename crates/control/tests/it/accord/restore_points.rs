@@ -126,7 +126,7 @@ async fn a_machine_that_is_revived_keeps_its_disk() {
     world.drift().await;
     world.host.reboot_host();
     world.drift().await;
-    assert_eq!(world.state(&id).await, ("ready".into(), "create done".into()));
+    assert_eq!(world.state(&id).await, ("ready".into(), "restart done".into()));
     assert!(is_marked(&world, &id) && restores(&world, &id).await == 0);
 }
 

@@ -15,6 +15,7 @@ use crate::world::World;
 async fn patient() -> World {
     let mut config = Config::default();
     config.limits.drift_s = 365 * DAY_S;
+    config.limits.events_days = 0;
     World::with(config, None).await
 }
 
@@ -201,7 +202,7 @@ async fn where_there_is_no_disk_the_slot_passes() {
     world.host.fail_always(Some((Call::EnsureDisk, Fault::Final)));
     let (blank, since) = watched(&world, "hourly", 5, json!({})).await;
     world.live_until(since.plus_seconds(3 * HOUR_S + 60)).await;
-    assert_eq!(events(&world, &lost).await, ["create done"]);
+    assert_eq!(events(&world, &lost).await, ["create done", "start error"], "its disk is missing");
     assert_eq!(events(&world, &blank).await, ["create error"]);
     let due = "SELECT COUNT(*) AS n FROM machines WHERE auto_snapshot_due > ";
     let now = deckle_control::clock::Clock::now(&*world.clock).0;

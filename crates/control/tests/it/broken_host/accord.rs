@@ -103,6 +103,8 @@ machines:
 machines:
   ps1 web ready C2 ny2 alone 172.31.255.254 none, hourly snapshots, 1 kept
 networks: none
+snapshots:
+  sl1 Auto snapshot 2023-11-15 00:13 of ps1, by itself
 events:
   create of ps1: done
   snapshot-create of ps1: done
@@ -124,6 +126,8 @@ machines:
 machines:
   ps1 web off C2 ny2 alone 172.31.255.254 none, goes back to sl1
 networks: none
+snapshots:
+  sl1 Initial snapshot of ps1
 events:
   create of ps1: done
   stop of ps1: done
@@ -143,6 +147,8 @@ machines:
 machines:
   ps1 web ready C2 ny2 alone 172.31.255.254 none, goes back to sl1
 networks: none
+snapshots:
+  sl1 Initial snapshot of ps1
 events:
   create of ps1: done
   restart of ps1: done
@@ -163,6 +169,8 @@ machines:
 machines:
   ps1 web off C2 ny2 alone 172.31.255.254 none, goes back to sl1
 networks: none
+snapshots:
+  sl1 Initial snapshot of ps1
 events:
   create of ps1: done
   stop of ps1: done

@@ -134,7 +134,7 @@ async fn a_machine_that_falls_over_comes_back_with_another_password() {
         before = after;
     }
     let events = world.ok(&format!("GET /v1/machine-events?machineId={id}"), Value::Null).await;
-    assert_eq!(events["items"].as_array().unwrap().len(), 1, "the create alone");
+    assert_eq!(events["items"].as_array().unwrap().len(), 3, "the create, and a restart for each");
 }
 
 #[tokio::test]

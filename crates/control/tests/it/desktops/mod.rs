@@ -190,13 +190,13 @@ async fn a_template_says_what_its_machines_are() {
         let page = world.ok(&format!("GET /v1/machines?agentType={kind}"), Value::Null).await;
         assert_eq!(page["items"].as_array().unwrap().len(), found, "{kind}");
     }
-    let before = world.number("SELECT COUNT(*) AS n FROM os_templates").await;
+    let before = world.number("SELECT COUNT(*) AS n FROM templates").await;
     for wrong in [json!("WindowsDesktop"), json!("linuxdesktop"), json!("")] {
         let body = json!({"file": "/dev/null", "name": "x", "agentType": wrong});
         let reply = world.admin("POST /admin/templates", body).await;
         assert_eq!((reply.status, &reply.error().2[..10]), (400, "agentType:"), "{wrong}: {}", reply.body);
     }
-    assert_eq!(world.number("SELECT COUNT(*) AS n FROM os_templates").await, before);
+    assert_eq!(world.number("SELECT COUNT(*) AS n FROM templates").await, before);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use deckle_engine::emulator::Call;
 use deckle_engine::specs::HostNetwork;
 use serde_json::{Value, json};
 
-use crate::world::{World, sweep_step};
+use crate::world::{World, is_slow};
 use log::Log;
 
 /// How long until every settled object was looked at once more, in seconds.
@@ -90,7 +90,7 @@ async fn take_away(world: &World, what: &str, network: &PrivateNetworkId, id: &M
 #[tokio::test]
 async fn each_thing_that_is_taken_away_is_mended_once() {
     for (what, lines, boots) in LOSSES {
-        for server_lives in [true, false].into_iter().step_by(sweep_step()) {
+        for server_lives in [true, false].into_iter().step_by(if is_slow() { 2 } else { 1 }) {
             let mut world = World::new().await;
             let (network, id) = lab(&world).await;
             let before = world.dump().await;

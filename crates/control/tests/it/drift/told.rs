@@ -151,7 +151,7 @@ async fn a_drive_s_image_that_is_missing_is_told_once_and_shared_again() {
     world.host.lose_drive(&drive);
     world.live_seconds(FOUND_S).await;
     let detail = world.ok(&format!("GET /v1/shared-drives/{drive}/detail"), Value::Null).await;
-    assert!(detail["trouble"].as_str().unwrap().contains("its image was made and is missing"), "{detail}");
+    assert!(detail["lastError"].as_str().unwrap().contains("its image was made and is missing"), "{detail}");
     assert_eq!(log.lines().len(), 1, "{:?}", log.lines());
     drop(log);
     nothing_more(&world).await;

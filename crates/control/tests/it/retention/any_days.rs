@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{DAY_S, pass_days};
-use crate::world::{World, sweep_step};
+use crate::world::{World, is_slow};
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -85,7 +85,7 @@ async fn is_kept(world: &World, made: &[Made]) {
 
 /// Worlds are made slowly on PostgreSQL.
 fn cases() -> u32 {
-    if sweep_step() == 1 { 12 } else { 2 }
+    if is_slow() { 2 } else { 12 }
 }
 
 proptest! {
