@@ -22,9 +22,9 @@ mod things;
 mod users;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -313,11 +313,17 @@ impl Drives {
         Ok(())
     }
 
-    /// Gives a drive to the user that its server runs as. Its root is the last of it to change hands.
+    /// Gives a drive to the user that its server runs as. Its root is the last of it to change hands. What the
+    /// server writes everybody may read and write who comes so far, and the network's folder lets nobody else
+    /// through: to the server, a file's owner is whichever drive's user it has seen last, for all are one user.
     async fn give(&self, at: &Path, uid: u32) -> Result<()> {
         let act = || format!("give {} to its server", at.display());
-        let owner = fs::metadata(at).map_err(|error| Error::passing(act(), error))?.uid();
-        if owner == uid {
+        let failed = |error| Error::passing(act(), error);
+        let seen = fs::metadata(at).map_err(failed)?;
+        if seen.mode() & 0o777 != 0o777 {
+            fs::set_permissions(at, Permissions::from_mode(0o777)).map_err(failed)?;
+        }
+        if seen.uid() == uid {
             return Ok(());
         }
         let whose = format!("{uid}:{uid}");

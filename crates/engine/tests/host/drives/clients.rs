@@ -31,6 +31,37 @@ async fn the_right_password_opens_its_own_share_and_nothing_else_does() {
     assert!(!does(&guest, &two, "ls").contains("kept"));
 }
 
+/// To their host, the users of both drives are one.
+#[tokio::test]
+async fn two_drives_of_a_network_do_not_keep_each_other_s_users_out() {
+    let world = DriveWorld::new().await;
+    let network = world.network("a", "10.64.8.0/24").await;
+    let guest = world.guest(&network, 9).await;
+    let shares = [world.share(&network, "one").await, world.share(&network, "two").await];
+    let folder = tempfile::tempdir().unwrap();
+    let (from, text) = file(folder.path(), "from", MIB);
+    for round in 0..3 {
+        for share in &shares {
+            let put = format!("put {}", from.display());
+            let made =
+                format!("{put} kept; mkdir folder{round}; cd folder{round}; {put} new; rename new old");
+            let said = does(&guest, share, &made);
+            assert!(!said.contains("NT_STATUS"), "round {round}, {}: {said}", share.drive);
+            let said = does(
+                &guest,
+                share,
+                "rename kept moved; setmode moved +r; setmode moved -r; rename moved kept",
+            );
+            assert!(!said.contains("NT_STATUS"), "round {round}, {}: {said}", share.drive);
+            assert!(fetched(&guest, share, "kept", folder.path()) == text);
+        }
+    }
+    for share in &shares {
+        let said = does(&guest, share, "cd folder0; del old; cd ..; rmdir folder0; del kept");
+        assert!(!said.contains("NT_STATUS"), "{}: {said}", share.drive);
+    }
+}
+
 #[tokio::test]
 async fn older_dialects_are_refused() {
     let world = DriveWorld::new().await;
