@@ -118,6 +118,28 @@ async fn every_shutdown_takes_the_disk_back() {
     assert!(events(&world, &id).await.iter().all(|event| event.ends_with(" done")));
 }
 
+/// A restore that somebody asks for goes where it is to, and the next shutdown back to the restore point.
+#[tokio::test]
+async fn a_restore_that_is_asked_for_wins() {
+    let (world, id) = kiosk(json!({})).await;
+    let wanted = json!({"name": "marked", "machineId": id});
+    let taken = world.ok("POST /v1/snapshots", wanted).await["data"]["id"].clone();
+    world.settle().await;
+    let restore = format!("POST /v1/snapshots/{}/restore", taken.as_str().unwrap());
+    world.ok(&restore, json!({})).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("ready".into(), "snapshot-restore done".into()));
+    assert!(is_marked(&world, &id) && restores(&world, &id).await == 1);
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    assert!(!is_marked(&world, &id) && restores(&world, &id).await == 2);
+    let point = json!({"restorePointSnapshotId": taken});
+    world.ok(&format!("PUT /v1/machines/{id}"), point).await;
+    let gone = world.call(&format!("DELETE /v1/snapshots/{}", taken.as_str().unwrap()), Value::Null).await;
+    assert_eq!(gone.error().0, 412, "{}", gone.body);
+    assert!(gone.error().2.contains(&format!("is the restore point of {id}")), "{}", gone.body);
+}
+
 /// What its host lost was not shut down.
 #[tokio::test]
 async fn a_machine_that_is_revived_keeps_its_disk() {

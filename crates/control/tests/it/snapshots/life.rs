@@ -178,18 +178,13 @@ async fn a_disk_that_comes_from_a_backup_is_not_restored_by_itself() {
     assert!(world.host.dump().contains("restore 4; on, boot 3"), "{}", world.host.dump());
 }
 
-/// The size is the engine's to keep; here it is what the API goes on to say.
 #[tokio::test]
 async fn a_restore_to_before_a_growth_keeps_the_larger_size() {
     let world = World::new().await;
     let id = world.create(json!({"startOnCreate": false})).await;
     world.settle().await;
     let small = taken(&world, &id, "small").await;
-    let grown = format!(
-        "UPDATE machines SET next_disk_gib = 60, settled = FALSE, orders = orders + 1 WHERE id = '{id}'"
-    );
-    world.run(&grown).await;
-    world.app.store.wakes().wake(deckle_control::reconciler::Object::Machine(id.clone()));
+    world.ok(&format!("PUT /v1/machines/{id}"), json!({"diskSize": 60})).await;
     world.settle().await;
     assert_eq!(world.machine(&id).await.storage_total, 60 << 30);
     restore(&world, &small, json!({})).await;
