@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -235,8 +236,10 @@ fn network_of(id: &str) -> Option<HostNetwork> {
     private.or_else(|_| id.parse().map(HostNetwork::Own)).ok()
 }
 
+/// A tag that no other test of this process has.
 fn fresh_tag() -> Tag {
+    static FIRST: LazyLock<u64> =
+        LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64);
     static MADE: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
-    Tag::mint(now + u64::from(std::process::id()) + MADE.fetch_add(1, Ordering::Relaxed))
+    Tag::mint(*FIRST + MADE.fetch_add(1, Ordering::Relaxed))
 }
