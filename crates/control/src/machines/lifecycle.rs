@@ -75,6 +75,9 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
             return outcomes::stumbled(app, &row, error).await;
         }
     };
+    if seen.disk.is_some_and(|disk| disk.generation > row.restores_begun.unsigned_abs()) {
+        return catch_up(app, &row, &seen).await;
+    }
     let was_ready = row.ready_boot == Some(row.boots_wanted);
     let comes_up = !was_ready && matches!(seen.power, seen::Power::On { .. });
     let has_agent =
@@ -91,6 +94,20 @@ pub async fn visit(app: &App, id: &MachineId) -> Result<Next> {
         Ok(next) => visit.went_well(step, next).await,
         Err(fault) => outcomes::stumbled(app, &visit.row, fault).await,
     }
+}
+
+/// Counts on from a disk that has gone back more often than its row knows: one of the two was brought back from a
+/// backup. An order that is open stays so.
+async fn catch_up(app: &App, row: &Model, seen: &MachineSeen) -> Result<Next> {
+    let generation = seen.disk.map_or(0, |disk| i64::try_from(disk.generation).unwrap_or(i64::MAX));
+    let mut changes = store::changes(row);
+    changes.restores_begun = Set(generation);
+    changes.restores_wanted = Set(row.restores_wanted.saturating_add(generation - row.restores_begun));
+    let tx = app.store.begin().await?;
+    if store::change(&*tx, row, changes).await? {
+        tx.commit().await?;
+    }
+    Ok(Next::Now)
 }
 
 /// What is wrong with more than the store is a fault like a host's: it ends the event, and is told there.
@@ -167,6 +184,10 @@ impl Visit<'_> {
         let gib = seen.disk.map_or(0, |disk| i64::try_from(disk.size_bytes / GB).unwrap_or(i64::MAX));
         if gib > row.disk_gib && row.next_disk_gib.is_none() {
             changes.disk_gib = Set(gib);
+            changed = true;
+        }
+        if self.sight.power != Power::Off && !row.powered {
+            changes.powered = Set(true);
             changed = true;
         }
         if self.sight.power == Power::Off

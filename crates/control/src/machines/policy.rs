@@ -311,6 +311,8 @@ fn on(sight: &Sight) -> Step {
         Power::Halted | Power::HaltedBefore => return Step::CutPower,
         // A guest that has lost its port cannot be given another one: it starts again.
         Power::OnBefore => return stop(sight),
+        // Its guest has the only copy open: it runs on until somebody says otherwise.
+        Power::On if sight.disk == Disk::Lost => return Step::Tell(Trouble::DiskLost),
         Power::On if sight.due == Due::Shutdown => return Step::ShutDown,
         Power::On if !sight.port => return stop(sight),
         Power::On if matches!(sight.work, Work::Restore | Work::Grow) => return stop(sight),

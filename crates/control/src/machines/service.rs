@@ -322,13 +322,17 @@ pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64> {
     Ok(store::count(store, team).await?)
 }
 
-/// How many GPUs of a model a team's machines have, on or off.
+/// How many GPUs of a model a team's machines have, on or off, or are about to have.
 pub async fn count_gpus(app: &App, store: &impl ConnectionTrait, team: &TeamId, model: &str) -> Result<u64> {
     let types: Vec<_> = app.catalogue.with_gpu(model).collect();
     let labels: Vec<_> = types.iter().map(|(label, _)| *label).collect();
     let machines = store::count_by_type(store, team, &labels).await?;
     let of_type = |label: &str| types.iter().find(|(known, _)| *known == label).map_or(0, |(_, gpus)| *gpus);
-    Ok(machines.iter().map(|(label, count)| u64::from(of_type(label)) * count.unsigned_abs()).sum())
+    let had: u64 =
+        machines.iter().map(|(label, count)| u64::from(of_type(label)) * count.unsigned_abs()).sum();
+    let upgrading = store::upgrading(store, team).await?;
+    let more = |(now, next): &(String, String)| u64::from(of_type(next).saturating_sub(of_type(now)));
+    Ok(had + upgrading.iter().map(more).sum::<u64>())
 }
 
 /// The machines that are in a network or on their way into it, by id and name.

@@ -62,6 +62,7 @@ pub struct Model {
     pub auto_shutdown_hours: Option<i64>,
     pub auto_shutdown_force: Option<bool>,
     pub stop_forced: bool,
+    pub powered: bool,
     pub auto_snapshot_enabled: bool,
     pub auto_snapshot_frequency: Option<Text<AutoSnapshotFrequency>>,
     pub auto_snapshot_save_count: Option<i64>,
@@ -221,6 +222,13 @@ pub async fn count(store: &impl ConnectionTrait, team: &TeamId) -> Result<u64, D
     rows.filter(Column::DtDeleted.is_null()).count(store).await
 }
 
+/// The types that a team's machines have and are about to have, of those whose type is being changed.
+pub async fn upgrading(store: &impl ConnectionTrait, team: &TeamId) -> Result<Vec<(String, String)>, DbErr> {
+    let rows = Entity::find().select_only().columns([Column::MachineType, Column::NextMachineType]);
+    let rows = rows.filter(Column::TeamId.eq(team.as_str())).filter(Column::DtDeleted.is_null());
+    rows.filter(Column::NextMachineType.is_not_null()).into_tuple().all(store).await
+}
+
 /// How many machines of each of some types a team has.
 pub async fn count_by_type(
     store: &impl ConnectionTrait,
@@ -342,15 +350,19 @@ pub async fn aim(
     aimed.next_machine_type = Set(None);
     aimed.next_disk_gib = Set(None);
     aimed.restores_wanted = Set(row.restores_wanted);
+    aimed.restore_to = Set(row.restore_to.clone());
     if row.intent.0 == Intent::On && (intent == Intent::Off || boots_wanted > row.boots_wanted) {
         revert(&mut aimed, row);
     }
     revise(store, row, aimed, now).await
 }
 
-/// Has a machine that is to lose its power go back to its restore point, if it has one.
+/// Has a machine that is to lose its power go back to its restore point, if it has one. One that never had power
+/// since it was off has nothing to go back from: its disk stays.
 pub fn revert(changes: &mut ActiveModel, row: &Model) {
-    if let Some(point) = row.restore_point_snapshot_id.as_ref().filter(|_| row.restore_point_enabled) {
+    if row.powered
+        && let Some(point) = row.restore_point_snapshot_id.as_ref().filter(|_| row.restore_point_enabled)
+    {
         changes.restores_wanted = Set(row.restores_wanted.max(row.restores_begun + 1));
         changes.restore_to = Set(Some(point.clone()));
     }

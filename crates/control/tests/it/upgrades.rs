@@ -211,6 +211,13 @@ async fn gpus_are_counted_when_the_type_changes() {
     assert!(reply.error().2.starts_with("gpus/P4000: limit 2, in use 1"), "{}", reply.body);
     assert_eq!(world.machine(&id).await, before);
     put(&world, &id, json!({"machineType": "P4000x2"})).await;
+    let late = json!({"machineType": "P4000"});
+    let late = world.call("POST /v1/machines", crate::world::machine(late)).await;
+    assert!(
+        late.error().2.starts_with("gpus/P4000: limit 2, in use 2"),
+        "while it is under way: {}",
+        late.body
+    );
     world.settle().await;
     assert_eq!(world.state(&id).await, ("off".into(), "vm-upgrade done".into()));
 }

@@ -68,6 +68,8 @@ impl Visit<'_> {
         changes.trouble = Set(None);
         if row.intent.0 == Intent::On {
             changes.ready_boot = Set(Some(row.boots_wanted));
+        } else {
+            changes.powered = Set(false);
         }
         // A restore that was ordered is finished.
         changes.restore_to = Set(None);
@@ -216,7 +218,7 @@ pub(super) async fn stumbled(app: &App, row: &Model, fault: Fault) -> Result<Nex
         machine_events::service::begin(&tx, event, now).await?;
     }
     if event.is_none()
-        && row.trouble.is_none()
+        && !known
         && fault.is_final()
         && let Some(name) = in_doubt(row.intent.0)
     {
@@ -256,6 +258,7 @@ pub async fn take_back(tx: &Tx, row: &mut Model, order: MachineEventName) -> Res
         MachineEventName::SnapshotRestore => {
             if !row.restore_is_begun() {
                 row.restores_wanted = row.restores_begun;
+                row.restore_to = None;
             }
             snapshots::service::give_up_untaken(tx, &row.id.0).await
         }

@@ -124,6 +124,7 @@ pub async fn create(app: &App, caller: &Caller, wanted: CreateMachine) -> Result
         auto_shutdown_hours: auto_shutdown.hours,
         auto_shutdown_force: auto_shutdown.force,
         stop_forced: false,
+        powered: false,
         auto_snapshot_enabled: auto_snapshots.enabled,
         auto_snapshot_frequency: auto_snapshots.frequency.map(Text),
         auto_snapshot_save_count: auto_snapshots.save_count,

@@ -214,7 +214,10 @@ async fn change_restore_point(
     if goes_back_by_itself(tx, machine).await? {
         match &point {
             Some(point) => changes.restore_to = Set(Some(point.clone())),
-            None => changes.restores_wanted = Set(machine.restores_begun),
+            None => {
+                changes.restores_wanted = Set(machine.restores_begun);
+                changes.restore_to = Set(None);
+            }
         }
     }
     changes.restore_point_enabled = Set(enabled);

@@ -106,13 +106,7 @@ pub async fn delete(app: &App, caller: &Caller, id: &SnapshotId) -> Result<Snaps
     changes.intent = Set(Text(Intent::Gone));
     store::change(&*tx, changes).await?;
     row.intent = Text(Intent::Gone);
-    let point = machine.restore_point_snapshot_id.as_ref().is_some_and(|point| point.0 == *id);
-    let event = machines::service::order_of_disk(app, &mut tx, &machine, order_name, |changes| {
-        if point {
-            changes.restore_point_snapshot_id = Set(None);
-        }
-    })
-    .await?;
+    let event = machines::service::order_of_disk(app, &mut tx, &machine, order_name, |_| {}).await?;
     tx.commit().await?;
     Ok(ordered(event, row))
 }

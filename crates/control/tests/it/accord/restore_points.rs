@@ -4,7 +4,7 @@ use deckle_api::ids::MachineId;
 use deckle_engine::Engine;
 use deckle_engine::emulator::{Call, Fault};
 use deckle_engine::seen::DiskSeen;
-use deckle_engine::specs::HostNetwork;
+use deckle_engine::specs::{HostNetwork, RestoreSpec};
 use serde_json::{Value, json};
 
 use super::{HOUR_S, events, is_on, put};
@@ -138,6 +138,51 @@ async fn a_restore_that_is_asked_for_wins() {
     let gone = world.call(&format!("DELETE /v1/snapshots/{}", taken.as_str().unwrap()), Value::Null).await;
     assert_eq!(gone.error().0, 412, "{}", gone.body);
     assert!(gone.error().2.contains(&format!("is the restore point of {id}")), "{}", gone.body);
+}
+
+/// What never ran has not shut down.
+#[tokio::test]
+async fn a_start_that_fails_takes_no_disk_back() {
+    let world = World::new().await;
+    let wanted = json!({"takeInitialSnapshot": true, "startupScriptId": marking(&world).await});
+    let id = world.create(wanted).await;
+    world.settle().await;
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    put(&world, &id, json!({"restorePointEnabled": true})).await;
+    for call in [Call::LookCapacity, Call::EnsureNetwork, Call::PowerOn] {
+        world.host.fail_always(Some((call, Fault::Final)));
+        order(&world, "start", &id).await;
+        world.settle().await;
+        assert_eq!(world.state(&id).await, ("off".into(), "start error".into()), "{call:?}");
+        assert!(is_marked(&world, &id) && restores(&world, &id).await == 0, "{call:?}");
+    }
+    world.host.fail_always(None);
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert!(is_marked(&world, &id));
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    assert!(!is_marked(&world, &id) && restores(&world, &id).await == 1);
+}
+
+/// A disk and its row that were brought back from a backup, each of another day.
+#[tokio::test]
+async fn a_disk_that_has_gone_back_more_often_than_its_row_knows_goes_back_again() {
+    let (world, id) = kiosk(json!({})).await;
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    let point = world.host.look_snapshots(&id).await.unwrap()[0].id.clone();
+    let spec = RestoreSpec { machine: id.clone(), snapshot: point, generation: 9 };
+    world.host.restore_snapshot(&spec).await.unwrap();
+    mark_again(&world, &id).await;
+    order(&world, "start", &id).await;
+    world.settle().await;
+    assert!(is_marked(&world, &id));
+    order(&world, "stop", &id).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("off".into(), "stop done".into()));
+    assert!(!is_marked(&world, &id) && restores(&world, &id).await == 10);
 }
 
 /// What its host lost was not shut down.

@@ -51,6 +51,23 @@ async fn a_disk_that_is_missing_is_told_once_whether_its_machine_is_on_or_off() 
     }
 }
 
+/// What went wrong before, and may pass, is another thing.
+#[tokio::test]
+async fn a_disk_that_is_missing_after_its_host_could_not_be_looked_at_is_told() {
+    let world = World::new().await;
+    let id = world.create(json!({"startOnCreate": false})).await;
+    world.settle().await;
+    world.host.fail_always(Some((Call::LookMachine, Fault::Passing)));
+    world.live_seconds(2 * FOUND_S).await;
+    assert_eq!(events(&world, &id).await, ["create done"]);
+    world.host.lose_disk(&id);
+    world.host.fail_always(None);
+    world.live_seconds(2 * FOUND_S).await;
+    let told = format!("start error: run {id}: {LOST}");
+    assert_eq!(events(&world, &id).await, ["create done".to_owned(), told]);
+    nothing_more(&world).await;
+}
+
 /// What a second loss of the same disk is: another thing to tell.
 #[tokio::test]
 async fn a_disk_that_is_missing_again_is_told_again() {

@@ -115,3 +115,22 @@ async fn a_guest_that_ends_meanwhile_leaves_the_snapshot_or_nothing() {
     assert!(names(&world).await.is_empty());
     assert!(world.host.look_snapshots(&id).await.unwrap().is_empty());
 }
+
+/// A disk whose folder was brought back from a backup may have gone back less often than its row knows.
+#[tokio::test]
+async fn a_restore_that_is_cancelled_is_not_done_on_a_disk_from_a_backup() {
+    let world = World::new().await;
+    let id = world.create(json!({})).await;
+    world.settle().await;
+    let good = taken(&world, &id, "good").await;
+    let ahead = format!("UPDATE machines SET restores_wanted = 7, restores_begun = 7 WHERE id = '{id}'");
+    world.run(&ahead).await;
+    restore(&world, &good, json!({})).await;
+    world.ok(&format!("PATCH /v1/machines/{id}/stop"), Value::Null).await;
+    world.settle().await;
+    assert_eq!(world.state(&id).await, ("off".into(), "stop done".into()));
+    assert!(!world.host.dump().contains("restore 7"), "{}", world.host.dump());
+    restore(&world, &good, json!({})).await;
+    world.settle().await;
+    assert!(world.host.dump().contains("restore 8; off"), "{}", world.host.dump());
+}

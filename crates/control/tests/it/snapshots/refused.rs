@@ -156,42 +156,14 @@ async fn a_restore_point_in_use_is_not_deleted() {
     let id = world.create(json!({})).await;
     world.settle().await;
     let point = taken(&world, &id, "point").await;
-    let set = |enabled: &str| {
-        format!(
-            "UPDATE machines SET restore_point_enabled = {enabled}, restore_point_snapshot_id = '{point}' \
-             WHERE id = '{id}'"
-        )
-    };
-    world.run(&set("TRUE")).await;
+    let machine = format!("PUT /v1/machines/{id}");
+    world.ok(&machine, json!({"restorePointEnabled": true, "restorePointSnapshotId": point})).await;
     let reply = world.call(&format!("DELETE /v1/snapshots/{point}"), Value::Null).await;
     let (status, code, why) = reply.error();
     assert_eq!((status, code), (412, "PRECONDITION_FAILED"));
     assert!(why.starts_with(&format!("{point} is the restore point of {id}, which")), "{why}");
-    // One that is no longer in use is forgotten as such.
-    world.run(&set("FALSE")).await;
+    world.ok(&machine, json!({"restorePointEnabled": false})).await;
     world.ok(&format!("DELETE /v1/snapshots/{point}"), Value::Null).await;
     world.settle().await;
     assert_eq!(world.machine(&id).await.restore_point_snapshot_id, None);
-}
-
-/// An order that is its own wins over what happens at each shutdown.
-#[tokio::test]
-async fn a_machine_with_a_restore_point_goes_where_a_restore_says() {
-    let world = World::new().await;
-    let id = world.create(json!({})).await;
-    world.settle().await;
-    let (point, good) = (taken(&world, &id, "point").await, taken(&world, &id, "good").await);
-    world
-        .run(&format!(
-            "UPDATE machines SET restore_point_enabled = TRUE, restore_point_snapshot_id = '{point}' WHERE id = '{id}'"
-        ))
-        .await;
-    restore(&world, &good, json!({})).await;
-    let to_good = format!("SELECT COUNT(*) AS n FROM machines WHERE restore_to = '{good}'");
-    while !world.host.dump().contains("restore 1") {
-        assert_eq!(world.number(&to_good).await, 1);
-        assert!(world.step().await);
-    }
-    world.settle().await;
-    assert!(world.host.dump().contains("restore 1; on, boot 2"), "once: {}", world.host.dump());
 }
