@@ -175,7 +175,7 @@ async fn watch(client: &Client, path: &str, told: &str) -> Result<Value> {
 }
 
 /// A server that is away comes back: what it was told to do, it still knows.
-async fn look(client: &Client, path: &str) -> Result<Value> {
+pub async fn look(client: &Client, path: &str) -> Result<Value> {
     let begun = Instant::now();
     loop {
         match client.get(path).await {

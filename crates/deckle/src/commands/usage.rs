@@ -27,10 +27,10 @@ pub struct Usage {
     to: Option<Timestamp>,
     /// Only this machine with its disk and its dynamic addresses, deleted or not
     #[arg(long, value_name = "ID")]
-    machine: Option<MachineId>,
+    machine_id: Option<MachineId>,
     /// Only what this user has made
     #[arg(long, value_name = "ID")]
-    user: Option<UserId>,
+    user_id: Option<UserId>,
     /// All pages, not just one
     #[arg(long, conflicts_with = "after", help_heading = "Paging")]
     all: bool,
@@ -49,8 +49,8 @@ impl Usage {
         let query = UsageQuery {
             from: self.from,
             to: self.to,
-            machine_id: self.machine.clone(),
-            user_id: self.user.clone(),
+            machine_id: self.machine_id.clone(),
+            user_id: self.user_id.clone(),
             after: self.after.clone(),
             limit: self.limit.or_else(|| if self.all { Limit::new(LIMIT_MAX.into()) } else { None }),
         };

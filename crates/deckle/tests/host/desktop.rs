@@ -17,7 +17,12 @@ const DESK: &str = "tdesk";
 
 /// Where the API says that a desktop is, and with which password.
 fn told(world: &World, machine: &str) -> (SocketAddr, String) {
-    let vnc = world.get(&format!("/v1/machines/{machine}/desktop"))["vnc"].clone();
+    read(&world.get(&format!("/v1/machines/{machine}/desktop")))
+}
+
+/// The same, of an answer.
+fn read(answer: &Value) -> (SocketAddr, String) {
+    let vnc = &answer["vnc"];
     let hostname: IpAddr = text(&vnc["hostname"]).parse().unwrap();
     let port = u16::try_from(vnc["port"].as_u64().unwrap()).unwrap();
     (SocketAddr::new(hostname, port), text(&vnc["password"]))
@@ -112,8 +117,8 @@ fn a_desktop_outlives_its_server_and_not_its_qemu() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
     let path = format!("/v1/machines/{}/desktop", made.machine);
     let after = wait("another password", ORDER, || {
-        let (status, _) = world.ask("GET", &path, &Value::Null, None).unwrap();
-        let after = (status == 200).then(|| told(&world, &made.machine))?;
+        let (status, answer) = world.ask("GET", &path, &Value::Null, None).unwrap();
+        let after = (status == 200).then(|| read(&answer))?;
         (after.1 != before.1).then_some(after)
     });
     is_refused(after.0, &before.1);

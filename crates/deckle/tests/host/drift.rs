@@ -1,5 +1,6 @@
-//! What is taken away behind the server's back: found within 30 seconds with the settings that a host has by
-//! default, mended or told, once. Some tests have their host look more often, and prove the same.
+//! What is taken away behind the server's back: found at the next look, of which there is one every 30 seconds
+//! with the settings that a host has by default, mended or told, once. Some tests have their host look more
+//! often, and prove the same. How long is waited for something allows for a host that is slow.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,13 +17,15 @@ use super::host::{run, wait};
 use super::kill::boot_of;
 use super::world::{ORDER, SMALL, Wishes, World, text};
 
-/// How long until drift is found, with some time for a busy host.
-const FOUND: Duration = Duration::from_secs(35);
-/// A host that looks more often, and how long until it finds something.
+/// How long until drift is found at the most, and a time in which everything is looked at once.
+const FOUND: Duration = Duration::from_secs(105);
+const ROUND: Duration = Duration::from_secs(35);
+/// A host that looks more often, and the same times of it.
 const OFTEN: &str = "[limits]\ndrift_s = 4\npause_s_max = 4\n";
-const FOUND_SOON: Duration = Duration::from_secs(10);
-/// How long until the end of a virtual machine is noticed.
-const NOTICED: Duration = Duration::from_secs(5);
+const FOUND_SOON: Duration = Duration::from_secs(30);
+const ROUND_SOON: Duration = Duration::from_secs(6);
+/// How long until the end of a virtual machine is noticed: before the next look, as a rule.
+const NOTICED: Duration = Duration::from_secs(15);
 
 /// A file that is taken away, and where it is meanwhile.
 struct Taken {
@@ -121,15 +124,12 @@ fn guests_that_go_and_what_machines_lose_are_mended_or_told_once() {
     run("ip", &["-n", &world.namespace(&network), "link", "delete", &torn]);
     let disks = [&diskless, &idle].map(|machine| Taken::take(world.disk(machine)));
 
-    let began = Instant::now();
     for (machine, word) in [(&diskless, "restart"), (&idle, "start")] {
         world.tells(machine, &[&format!("{word} error")], FOUND);
         let (_, _, why) = world.told(machine).pop().unwrap();
         assert!(why.contains("its disk was made and is missing from its host"), "{why}");
     }
-    wait("the lost port is found", FOUND.saturating_sub(began.elapsed()), || {
-        (!world.told_since(&torn).is_empty()).then_some(())
-    });
+    wait("the lost port is found", FOUND, || (!world.told_since(&torn).is_empty()).then_some(()));
     wait("the guest has gone down", ORDER, || world.console(&sleeper).contains("deckle: down").then_some(()));
     wait("that is found", FOUND, || (!world.told_since(&sleeper).is_empty()).then_some(()));
     world.tells(&sleeper, &["stop done"], ORDER);
@@ -142,7 +142,7 @@ fn guests_that_go_and_what_machines_lose_are_mended_or_told_once() {
     assert_ne!(world.qemu(&victim), first);
 
     // Another round of looks tells nothing again, and makes nothing.
-    std::thread::sleep(FOUND);
+    std::thread::sleep(ROUND);
     assert_eq!(world.told_since(&sleeper), ["stop done"]);
     assert_eq!(world.told_since(&victim), ["restart done"]);
     assert_eq!(world.told_since(&torn), ["restart done"]);
@@ -255,9 +255,10 @@ fn a_network_that_loses_its_rules_or_all_of_it_is_whole_again() {
     let trouble =
         wait("it is told", FOUND_SOON, || world.get(&detail)["lastError"].as_str().map(str::to_owned));
     assert!(trouble.contains("its image was made and is missing from its host"), "{trouble}");
-    let since = world.get(&detail)["dtTrouble"].clone();
-    std::thread::sleep(FOUND_SOON);
-    assert_eq!(world.get(&detail)["dtTrouble"], since, "it is told once");
+    let since = world.get(&detail)["dtLastError"].clone();
+    assert!(since.is_string(), "{since}");
+    std::thread::sleep(ROUND_SOON);
+    assert_eq!(world.get(&detail)["dtLastError"], since, "it is told once");
     image.put_back();
     wait("it is shared again", FOUND_SOON, || (world.get(&detail)["isReady"] == true).then_some(()));
     guest.run(&drive.mount("/mnt/data"));

@@ -76,7 +76,7 @@ fn an_operator_looks_after_teams_and_keys() {
         "admin team limit te6hh34n60 machines=5 gpus/A4000=2 public-ips=none",
         "admin team limit te6hh34n60 machines",
         "admin team limit te6hh34n60 machines=-1",
-        "admin team cap te6hh34n60 0 --user b@lab.example",
+        "admin team cap te6hh34n60 0 --email b@lab.example",
         "admin team cap te6hh34n60 none",
         "admin team cap te6hh34n60 much",
         "admin member set te6hh34n60 --email b@lab.example --role admin",
@@ -169,11 +169,17 @@ fn an_operator_takes_copies_out_and_in() {
         (|act| ok(transfer(act, "waiting", json!({}))), transfer("export", "running", halfway));
     let failed = json!({"error": "import /backup/disk as the disk of ps8rgduy2k: it is encrypted"});
     let open = "the event ev1 (start) of ps8rgduy2k is still new; wait until it ends";
+    let restarting = || ("GET /admin/transfers/tr1", Answer::HangUp);
     let server = Canned::on_socket(
         &world.state().join("admin.sock"),
         vec![
             ("POST /admin/exports", begun("export")),
             ("GET /admin/transfers/tr1", ok(running.clone())),
+            restarting(),
+            restarting(),
+            restarting(),
+            restarting(),
+            restarting(),
             ("GET /admin/transfers/tr1", ok(transfer("export", "done", json!({})))),
             ("POST /admin/exports", begun("export")),
             ("GET /admin/transfers", ok(json!([running]))),

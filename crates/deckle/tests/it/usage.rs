@@ -72,11 +72,11 @@ fn usage_is_told_as_a_table_and_as_it_came() {
     for line in [
         "usage",
         "usage -o json",
-        "usage --from 2026-11-01T00:00:00Z --to 2026-11-21T10:00:00Z --machine ps8rgduy2k --user ur7p0nb7n0",
+        "usage --from 2026-11-01T00:00:00Z --to 2026-11-21T10:00:00Z --machine-id ps8rgduy2k --user-id ur7p0nb7n0",
         "usage --limit 1",
         "usage --all -o json",
         "usage --from november",
-        "usage --machine n1",
+        "usage --machine-id n1",
     ] {
         world.run(line);
     }

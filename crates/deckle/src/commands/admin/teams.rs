@@ -49,7 +49,7 @@ pub enum Verb {
         amount: String,
         /// The mail address of a member: the cap is for what that user has made
         #[arg(long, value_name = "EMAIL")]
-        user: Option<String>,
+        email: Option<String>,
     },
 }
 
@@ -70,9 +70,9 @@ impl Verb {
                 let answer = client.post(&format!("{PATH}/{team}/limits"), &SetLimits { limits }).await?;
                 cli.output.one::<Team>(&answer)
             }
-            Self::Cap { team, amount, user } => {
+            Self::Cap { team, amount, email } => {
                 let amount = Some(amount.clone()).filter(|amount| amount != "none");
-                let cap = SetSpendCap { email: user.clone(), amount };
+                let cap = SetSpendCap { email: email.clone(), amount };
                 cli.output.one::<Team>(&client.post(&format!("{PATH}/{team}/cap"), &cap).await?)
             }
             Self::List => cli.output.list::<Team>(&client.get(PATH).await?),

@@ -17,7 +17,7 @@ use crate::commands::confirm;
 use crate::failure::Interrupted;
 use crate::output::{Shown, or_dash, size, view};
 use crate::progress::Progress;
-use crate::waiting::{WaitFlags, is_not_found};
+use crate::waiting::{WaitFlags, is_not_found, look};
 
 const PATH: &str = "/admin/transfers";
 /// The pause after the first look; it grows by half with each, up to the longest.
@@ -166,7 +166,7 @@ async fn watch(client: &Client, ordered: Transfer) -> Result<Value> {
     progress.say(&headline, "");
     let mut pause = LOOK_MS_FIRST;
     loop {
-        let answer = match client.get(&path).await {
+        let answer = match look(client, &path).await {
             Err(error) if is_not_found(&error) => {
                 bail!(
                     "the server has started anew meanwhile, and the {} was cut off: nothing was changed unless it was at its very end; look, and try again",

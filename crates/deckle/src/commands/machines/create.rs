@@ -74,8 +74,8 @@ pub struct Create {
 #[command(next_help_heading = "Policies")]
 struct Policies {
     /// Take snapshots by themselves
-    #[arg(long)]
-    auto_snapshot_enabled: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    auto_snapshot_enabled: Option<bool>,
     /// How often [default: daily]
     #[arg(long, value_name = "OFTEN", requires = "auto_snapshot_enabled")]
     #[arg(value_parser = one_of::<AutoSnapshotFrequency>(&["hourly", "daily", "weekly", "monthly"]))]
@@ -84,20 +84,21 @@ struct Policies {
     #[arg(long, value_name = "COUNT", requires = "auto_snapshot_enabled")]
     auto_snapshot_save_count: Option<f64>,
     /// Shut it down by itself
-    #[arg(long)]
-    auto_shutdown_enabled: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    auto_shutdown_enabled: Option<bool>,
     /// So many hours after boot: 1 to 168 [default: 1]
     #[arg(long, value_name = "HOURS", requires = "auto_shutdown_enabled")]
     auto_shutdown_timeout: Option<f64>,
     /// Cut its power without asking the guest
-    #[arg(long, requires = "auto_shutdown_enabled")]
-    auto_shutdown_force: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(requires = "auto_shutdown_enabled")]
+    auto_shutdown_force: Option<bool>,
     /// Take a snapshot once it is made
-    #[arg(long)]
-    take_initial_snapshot: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    take_initial_snapshot: Option<bool>,
     /// Set its disk back to a snapshot at each shutdown
-    #[arg(long)]
-    restore_point_enabled: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    restore_point_enabled: Option<bool>,
     /// When to
     #[arg(long, value_name = "WHEN", requires = "restore_point_enabled")]
     #[arg(value_parser = one_of::<RestorePointFrequency>(&["shutdown"]))]
@@ -126,14 +127,14 @@ impl Create {
             disk_size: self.disk(template),
             region: Region(self.region.clone()),
             public_ip_type: self.public_ip_type,
-            auto_snapshot_enabled: said(policies.auto_snapshot_enabled),
+            auto_snapshot_enabled: policies.auto_snapshot_enabled,
             auto_snapshot_frequency: policies.auto_snapshot_frequency,
             auto_snapshot_save_count: policies.auto_snapshot_save_count,
-            auto_shutdown_enabled: said(policies.auto_shutdown_enabled),
+            auto_shutdown_enabled: policies.auto_shutdown_enabled,
             auto_shutdown_timeout: policies.auto_shutdown_timeout,
-            auto_shutdown_force: said(policies.auto_shutdown_force),
-            take_initial_snapshot: said(policies.take_initial_snapshot),
-            restore_point_enabled: said(policies.restore_point_enabled),
+            auto_shutdown_force: policies.auto_shutdown_force,
+            take_initial_snapshot: policies.take_initial_snapshot,
+            restore_point_enabled: policies.restore_point_enabled,
             restore_point_frequency: policies.restore_point_frequency,
             startup_script_id: self.startup_script_id.clone(),
             email_password: said(self.email_password),

@@ -37,7 +37,7 @@ pub enum Verb {
         /// Its id
         id: MachineId,
     },
-    /// Changes its name, its network, its public address
+    /// Changes its name, network, public address, type, disk, and what it does by itself
     Update(update::Update),
     /// Starts one
     Start(Switch),

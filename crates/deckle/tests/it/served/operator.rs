@@ -91,7 +91,7 @@ fn a_cap_is_told_to_whoever_meets_it() {
     world.run(&format!("admin team cap {team} 0"));
     world.run("machine create --name first --template t0nspur5");
     world.run(&format!("admin team cap {team} none"));
-    world.run(&format!("admin team cap {team} 5 --user nobody@lab.example"));
+    world.run(&format!("admin team cap {team} 5 --email nobody@lab.example"));
     world.make("machine create --name first --template t0nspur5", ["ps"]);
     world.run("usage --from 2001-01-01T00:00:00Z --to 2001-02-01T00:00:00Z");
     world.run("usage --from yesterday");

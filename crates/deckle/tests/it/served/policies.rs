@@ -7,6 +7,9 @@ fn what_a_machine_does_by_itself_is_told_at_any_time() {
                   --auto-snapshot-enabled --restore-point-enabled -o json";
     let [id, _, _] = world.make(create, ["ps", "ev", "sl"]);
     world.run(&format!("machine get {id}"));
+    let plain = "machine create --name desk --template t0nspur5 --no-start --auto-shutdown-enabled=false \
+                 --auto-snapshot-enabled=false --restore-point-enabled=false -o json";
+    world.make(plain, ["ps", "ev"]);
     let week = "--auto-shutdown-timeout 168 --auto-shutdown-force";
     let often = "--auto-snapshot-frequency hourly --auto-snapshot-save-count 10";
     world.run(&format!("machine update {id} {week} {often}"));
