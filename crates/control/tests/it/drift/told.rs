@@ -172,6 +172,10 @@ async fn a_drive_s_image_that_is_missing_is_told_once_and_shared_again() {
     assert_eq!(log.lines().len(), 1, "{:?}", log.lines());
     drop(log);
     nothing_more(&world).await;
+    world.live_seconds(FOUND_S).await;
+    let later = world.ok(&format!("GET /v1/shared-drives/{drive}/detail"), Value::Null).await;
+    assert_eq!((&later["since"], &later["lastError"]), (&detail["since"], &detail["lastError"]));
+    assert_ne!(later["dtLastError"], detail["dtLastError"], "it is looked at again");
     world.host.put_back_drive(&drive);
     world.live_seconds(FOUND_S).await;
     assert_eq!((world.dump().await, made(&world, Call::EnsureDrive)), (before, drives));
