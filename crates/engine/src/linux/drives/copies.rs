@@ -17,9 +17,9 @@ use deckle_api::ids::{PrivateNetworkId, SharedDriveId};
 use super::clients::Which;
 use super::frozen::{self, Held};
 use super::image::{self, Image};
-use super::loops;
 use super::server::Server;
-use super::{Drives, is_mounted};
+use super::{Drives, hand_over, is_mounted, part_device};
+use super::{loops, mounts};
 use crate::error::{Error, Result};
 use crate::linux::copy;
 use crate::linux::disk::free_bytes;
@@ -70,11 +70,15 @@ impl Drives {
         let there = fs::metadata(image.file()).map_err(|_| Error::lasting(&*act, "its image is missing"))?;
         let spec = ImportSpec { size_bytes: spec.size_bytes.max(there.len()), ..spec.clone() };
         let holds = judge(&spec).map_err(|refusal| Error::lasting(&*act, refusal))?;
-        let fresh = image.file().with_extension("import");
-        let note = Note { files: vec![fresh.clone()], snapshot: None };
+        let fresh = fresh_in(image.folder());
+        let note = Note { files: vec![fresh.clone(), proving(&fresh)], snapshot: None };
         note.write(image.folder()).map_err(|error| Error::passing(&*act, error))?;
         let made = self.make_beside(&image, &spec, (&fresh, holds), counter, &act).await;
-        let put = match made {
+        let proven = match made {
+            Ok(()) => self.prove(network, &fresh, &act).await,
+            failed => failed,
+        };
+        let put = match proven {
             Ok(()) => self.put((drive, network), &image, &fresh, &act).await,
             failed => failed,
         };
@@ -86,6 +90,7 @@ impl Drives {
     /// it is held still.
     pub async fn clear_left(&self, drive: &SharedDriveId) -> Result<()> {
         let folder = self.paths.drive(drive);
+        self.part_below(&fresh_in(&folder)).await?;
         let cleared = apart(move || {
             frozen::let_go_if_held(&mark(&folder))?;
             Note::read(&folder)?.map_or(Ok(()), |note| note.clear(&folder))
@@ -173,6 +178,34 @@ impl Drives {
         }
         // The tools may have made holes of what is empty. It is synced, too.
         image::reserve(fresh, spec.size_bytes).await.map_err(told_here)
+    }
+
+    /// Mounts an image where nobody else looks, and gives its files to the server: what this host's kernel refuses,
+    /// it refuses before anything is replaced.
+    async fn prove(&self, network: &PrivateNetworkId, fresh: &Path, act: &str) -> Result<()> {
+        let uid = Server::of(&self.paths, network).uid()?.unwrap_or(self.first_uid);
+        let device = {
+            let _alone = self.choosing.lock().await;
+            loops::attach(fresh).await?
+        };
+        let at = proving(fresh);
+        let (node, place) = (device.node(), at.clone());
+        let proven = match apart(move || mounts::mount_drive(&node, &place)).await {
+            Ok(()) => hand_over(&at, uid).await.map_err(|error| {
+                let why = "its files cannot be given to the drive's server (chattr -i and -a let go of those \
+                           that take no changes)";
+                Error::lasting(act, format!("{why}: {}", error.told()))
+            }),
+            Err(error) => {
+                let why = "this host's kernel does not mount its file system: make it anew without what \
+                           the kernel lacks, such as blocks of more than 4 KiB or casefold";
+                Err(Error::lasting(act, format!("{why}: {error}")))
+            }
+        };
+        part_device(device).await?;
+        let written = fresh.to_owned();
+        let removed = apart(move || mounts::remove_place(&at).and_then(|()| File::open(written)?.sync_all()));
+        removed.await.map_err(|error| Error::passing(act, error)).and(proven)
     }
 
     /// Puts a whole image in the place of a drive's own. Clients are kept away meanwhile.
@@ -296,6 +329,16 @@ async fn rename(image: &Image, fresh: &Path, act: &str) -> Result<()> {
     let (fresh, file, folder) = (fresh.to_owned(), image.file(), image.folder().to_owned());
     let renamed = apart(move || fs::rename(fresh, file).and_then(|()| sync_folder(&folder))).await;
     renamed.map_err(|error| Error::passing(act, error))
+}
+
+/// An image that is to take the place of a drive's own.
+fn fresh_in(folder: &Path) -> PathBuf {
+    folder.join("image.import")
+}
+
+/// Where such an image is mounted before it does.
+fn proving(fresh: &Path) -> PathBuf {
+    fresh.with_extension("proven")
 }
 
 /// There while the drive's file system is held still.

@@ -117,6 +117,8 @@ impl Drives {
         }
         let image = Image::of(&self.paths, id);
         self.part(&image).await?;
+        // An import that was cut off may have left one more.
+        self.part_below(image.folder()).await?;
         image.remove().await
     }
 
@@ -167,10 +169,7 @@ impl Drives {
 
     /// Unmounts and detaches what is left of any drive: for an installation that leaves the host.
     pub async fn part_all(&self) -> Result<()> {
-        for (device, _) in loops::below(&self.paths.drives())? {
-            part_device(device).await?;
-        }
-        Ok(())
+        self.part_below(&self.paths.drives()).await
     }
 
     /// All that this installation has on the host for its drives.
@@ -313,22 +312,24 @@ impl Drives {
         Ok(())
     }
 
+    /// Takes their devices from all files that are `path` or lie in it.
+    async fn part_below(&self, path: &Path) -> Result<()> {
+        for (device, _) in loops::below(path)? {
+            part_device(device).await?;
+        }
+        Ok(())
+    }
+
     /// Gives a drive to the user that its server runs as. Its root is the last of it to change hands. What the
     /// server writes everybody may read and write who comes so far, and the network's folder lets nobody else
     /// through: to the server, a file's owner is whichever drive's user it has seen last, for all are one user.
     async fn give(&self, at: &Path, uid: u32) -> Result<()> {
-        let act = || format!("give {} to its server", at.display());
-        let failed = |error| Error::passing(act(), error);
+        let failed = |error| Error::passing(format!("give {} to its server", at.display()), error);
         let seen = fs::metadata(at).map_err(failed)?;
         if seen.mode() & 0o777 != 0o777 {
             fs::set_permissions(at, Permissions::from_mode(0o777)).map_err(failed)?;
         }
-        if seen.uid() == uid {
-            return Ok(());
-        }
-        let whose = format!("{uid}:{uid}");
-        let run = command::run("chown").args(["-hR", &whose, "--"]).arg(at);
-        run.limit(GIVE_MAX).done(act()).await.map(|_| ())
+        if seen.uid() == uid { Ok(()) } else { hand_over(at, uid).await }
     }
 
     /// Makes a network's folder, for a user that no other network has.
@@ -355,6 +356,13 @@ impl Drives {
         };
         lock.lock_owned().await
     }
+}
+
+/// Gives all files of a drive to a user, whoever has them.
+async fn hand_over(at: &Path, uid: u32) -> Result<()> {
+    let whose = format!("{uid}:{uid}");
+    let run = command::run("chown").args(["-hR", &whose, "--"]).arg(at);
+    run.limit(GIVE_MAX).done(format!("give {} to its server", at.display())).await.map(|_| ())
 }
 
 async fn part_device(device: Loop) -> Result<()> {

@@ -118,6 +118,39 @@ async fn a_file_that_is_damaged_does_not_become_a_drive() {
     assert!(fetched(&guest, &share, "kept", folder.path()) == text);
 }
 
+#[tokio::test]
+async fn a_file_that_the_kernel_refuses_does_not_become_a_drive() {
+    let world = DriveWorld::new().await;
+    let network = world.network("a", "10.64.8.0/24").await;
+    let guest = world.guest(&network, 9).await;
+    let share = world.share(&network, "one").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, text) = file(folder.path(), "from", MIB);
+    does(&guest, &share, &format!("put {} kept", from.display()));
+    let (large, fixed) = (folder.path().join("large"), folder.path().join("fixed"));
+    made(&large, &["-O", "casefold", "-b", "65536"]);
+    made(&fixed, &[]);
+    for change in [&format!("write {} fixed", from.display()), "sif fixed flags 0x80010"] {
+        assert!(Command::new("debugfs").args(["-w", "-R", change]).arg(&fixed).status().unwrap().success());
+    }
+    for (image, why) in [(&large, "does not mount"), (&fixed, "chattr -i")] {
+        let refused = import(&world, &share, image, GIB).await.unwrap_err();
+        assert!(refused.is_final() && refused.told().contains(why), "{}", refused.told());
+        assert_eq!(names(&world, &share), ["image.ext4"]);
+        assert!(fetched(&guest, &share, "kept", folder.path()) == text);
+    }
+    assert_eq!(world.shared(&share).await, Some(1));
+    world.remove(&share).await;
+    assert_eq!(world.drives.look_things().unwrap(), []);
+}
+
+/// Makes an image of an ext4 file system of 256 MiB.
+fn made(image: &Path, options: &[&str]) {
+    let mut run = Command::new("mkfs.ext4");
+    let output = run.args(["-q", "-F"]).args(options).arg(image).arg("256M").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn held(world: &DriveWorld, share: &ShareSpec) -> std::path::PathBuf {
     world.world.paths.drive(&share.drive).join("held")
 }
