@@ -4,10 +4,11 @@
 //! The last pass is made while the file system is held still, so that the copy is of one moment. Where the file
 //! system of both files can share blocks between them, the copy is made at once.
 //!
-//! **Invariant**: a drive is held still for at most [`HELD_MAX`].
+//! **Invariant**: a drive is held still for at most [`HELD_MAX`], however slow the other file is.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ impl Drives {
         let act = format!("export the drive {drive} to {}", spec.file.display());
         let part = Part::of(spec, self.paths.state()).map_err(|refusal| told(&act, refusal))?;
         self.clear_left(drive).await?;
+        self.require_elsewhere((drive, network), &part, &act)?;
         let image = Image::of(&self.paths, drive);
         if !image.file().exists() {
             return Err(Error::lasting(act, "its image is missing"));
@@ -89,19 +91,43 @@ impl Drives {
     /// Clears away what an export or an import that is not under way any more has left, and lets the drive go if
     /// it is held still.
     pub async fn clear_left(&self, drive: &SharedDriveId) -> Result<()> {
+        let failed = |error| Error::passing(format!("clear away after a copy of {drive}"), error);
         let folder = self.paths.drive(drive);
-        self.part_below(&fresh_in(&folder)).await?;
-        let cleared = apart(move || {
-            frozen::let_go_if_held(&mark(&folder))?;
-            Note::read(&folder)?.map_or(Ok(()), |note| note.clear(&folder))
-        });
-        cleared.await.map_err(|error| Error::passing(format!("clear away after a copy of {drive}"), error))
+        let held = mark(&folder);
+        apart(move || frozen::let_go_if_held(&held)).await.map_err(failed)?;
+        let fresh = fresh_in(&folder);
+        if fresh.exists() {
+            self.part_below(&fresh).await?;
+        }
+        let cleared = apart(move || Note::read(&folder)?.map_or(Ok(()), |note| note.clear(&folder)));
+        cleared.await.map_err(failed)
     }
 
     async fn clear_or_warn(&self, drive: &SharedDriveId) {
         if let Err(error) = self.clear_left(drive).await {
             tracing::warn!(drive.id = %drive, error = error.told(), "the next look clears away after a copy");
         }
+    }
+
+    /// Refuses a file on a drive: what holds the drive still would wait for itself.
+    fn require_elsewhere(
+        &self,
+        (drive, network): (&SharedDriveId, &PrivateNetworkId),
+        part: &Part,
+        act: &str,
+    ) -> Result<()> {
+        let passing = |error: io::Error| Error::passing(act, error);
+        let folder = folder_of(part.path());
+        let device = |path: &Path| fs::metadata(path).map(|seen| seen.dev());
+        let mounted = Server::of(&self.paths, network).mounted(drive);
+        let own = match mounts::at(&mounted).map_err(passing)? {
+            Some(_) => Some(device(&mounted).map_err(passing)?),
+            None => None,
+        };
+        if !folder.starts_with(self.paths.run()) && own != Some(device(&folder).map_err(passing)?) {
+            return Ok(());
+        }
+        Err(Error::lasting(act, "the file would lie on a shared drive: name one elsewhere"))
     }
 
     async fn copy_out(
@@ -124,11 +150,10 @@ impl Drives {
         let alone = self.alone(network).await;
         let at = Server::of(&self.paths, network).mounted(drive);
         let mounted = loops::of(&image.file())?.map_or(Ok(false), |device| is_mounted(device, &at))?;
-        let (held, last) = (mounted.then(|| (at, mark(image.folder()))), files.clone());
+        let (mounted, last) = (mounted.then(|| (at, mark(image.folder()))), files.clone());
         let paused = apart(move || {
-            let paused = last.copy_still(held, shared);
-            drop(alone);
-            paused
+            let mounted = mounted.as_ref().map(|(at, mark)| (at.as_path(), mark.as_path()));
+            last.copy_still(Held::hold(mounted, alone, HELD_MAX)?, shared)
         });
         let paused = paused.await.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Error::lasting(act, TOO_LONG),
@@ -287,8 +312,7 @@ impl Files {
     }
 
     /// Copies the rest while nothing changes; says for how long the drive was held.
-    fn copy_still(&self, held: Option<(PathBuf, PathBuf)>, shared: bool) -> io::Result<Duration> {
-        let _held = held.map(|(at, mark)| Held::hold(&at, &mark)).transpose()?;
+    fn copy_still(&self, held: Held, shared: bool) -> io::Result<Duration> {
         let begun = Instant::now();
         self.from.sync_data()?;
         if shared {
@@ -297,7 +321,8 @@ impl Files {
             let length = self.from.metadata()?.len();
             copy::bring(&self.from, &self.to, length, &self.counter, Some(begun + HELD_MAX))?;
         }
-        Ok(begun.elapsed())
+        // What was copied after it was let go is of another moment.
+        if held.let_go() { Ok(begun.elapsed()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }
 

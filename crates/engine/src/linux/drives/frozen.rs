@@ -8,9 +8,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::c_int;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::linux::disk::absent_ok;
 use crate::linux::folder::{unless_absent, write_whole};
@@ -19,16 +24,68 @@ use crate::linux::folder::{unless_absent, write_whole};
 nix::ioctl_readwrite!(fifreeze, b'X', 119, c_int);
 nix::ioctl_readwrite!(fithaw, b'X', 120, c_int);
 
-/// A file system that is held still until this is dropped.
+/// A drive that stays as it is until this is dropped, or for as long as was said: then it is let go from beside,
+/// whatever whoever holds it waits for.
 #[derive(Debug)]
 pub struct Held {
+    holding: Arc<Mutex<Option<Holding>>>,
+    _ended: Sender<()>,
+}
+
+impl Held {
+    /// Keeps others from working on a drive, and, where it is mounted, has all that is under way written out and
+    /// holds it still. `mounted` is where, and the mark.
+    pub fn hold(
+        mounted: Option<(&Path, &Path)>,
+        alone: OwnedMutexGuard<()>,
+        time_max: Duration,
+    ) -> io::Result<Self> {
+        let frozen = mounted.map(|(at, mark)| Frozen::freeze(at, mark)).transpose()?;
+        let holding = Arc::new(Mutex::new(Some(Holding { _frozen: frozen, _alone: alone })));
+        let (ended, end) = mpsc::channel();
+        let watched = holding.clone();
+        let watch = move || {
+            if end.recv_timeout(time_max) == Err(RecvTimeoutError::Timeout) && let_go(&watched) {
+                tracing::warn!("a drive was held still for too long and is let go");
+            }
+        };
+        // Where no thread is to be had, what is held is let go here.
+        thread::Builder::new().name("let-go".to_owned()).spawn(watch)?;
+        Ok(Self { holding, _ended: ended })
+    }
+
+    /// Lets it go; whether it was held until now.
+    pub fn let_go(self) -> bool {
+        let_go(&self.holding)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let_go(&self.holding);
+    }
+}
+
+/// Whoever comes first lets go. It is let go before the other one learns of it.
+fn let_go(holding: &Mutex<Option<Holding>>) -> bool {
+    holding.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+}
+
+/// In this order: whoever works on the drive next finds it let go.
+#[derive(Debug)]
+struct Holding {
+    _frozen: Option<Frozen>,
+    _alone: OwnedMutexGuard<()>,
+}
+
+#[derive(Debug)]
+struct Frozen {
     at: File,
     mark: PathBuf,
 }
 
-impl Held {
-    /// Has all that is under way written out, and holds still what is mounted at `at`.
-    pub fn hold(at: &Path, mark: &Path) -> io::Result<Self> {
+impl Frozen {
+    fn freeze(at: &Path, mark: &Path) -> io::Result<Self> {
         let opened = File::open(at)?;
         // Most of it before the file system is held, so that it is held for less.
         nix::unistd::syncfs(&opened)?;
@@ -45,7 +102,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Frozen {
     fn drop(&mut self) {
         let let_go = thaw_opened(&self.at).and_then(|()| absent_ok(fs::remove_file(&self.mark)));
         if let Err(error) = let_go {
@@ -74,5 +131,25 @@ fn thaw_opened(opened: &File) -> io::Result<()> {
         // It is not held, or cannot be.
         Ok(_) | Err(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOTTY) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_too_long_is_let_go_from_beside_and_its_holder_learns_it() {
+        let drive = Arc::new(tokio::sync::Mutex::new(()));
+        let hold = async |time_max| Held::hold(None, drive.clone().lock_owned().await, time_max).unwrap();
+        let late = hold(Duration::from_millis(1)).await;
+        // The holder does nothing; somebody else comes to work on the drive all the same.
+        let next = tokio::time::timeout(Duration::from_secs(60), drive.lock()).await.unwrap();
+        assert!(!late.let_go());
+        drop(next);
+        let in_time = hold(Duration::from_secs(600)).await;
+        assert!(drive.try_lock().is_err());
+        assert!(in_time.let_go());
+        assert!(drive.try_lock().is_ok());
     }
 }

@@ -119,6 +119,25 @@ async fn a_file_that_is_damaged_does_not_become_a_drive() {
 }
 
 #[tokio::test]
+async fn a_drive_is_not_copied_to_itself() {
+    let world = DriveWorld::new().await;
+    let network = world.network("a", "10.64.8.0/24").await;
+    let (one, two) = (world.share(&network, "one").await, world.share(&network, "two").await);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let bound = Command::new("mount").arg("--bind").arg(world.mounted(&one)).arg(elsewhere.path()).status();
+    assert!(bound.unwrap().success());
+    let mut told = Vec::new();
+    for folder in [world.mounted(&one), world.mounted(&two), elsewhere.path().to_owned()] {
+        let refused = export(&world, &one, &folder.join("image")).await;
+        told.push(refused.map_err(|error| (error.is_final(), error.told().contains("on a shared drive"))));
+    }
+    let parted = Command::new("umount").arg(elsewhere.path()).status();
+    assert!(parted.unwrap().success());
+    assert_eq!(told, vec![Err((true, true)); 3]);
+    assert_eq!(fs::read_dir(world.mounted(&one)).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_file_that_the_kernel_refuses_does_not_become_a_drive() {
     let world = DriveWorld::new().await;
     let network = world.network("a", "10.64.8.0/24").await;
