@@ -275,7 +275,7 @@ impl Engine for Linux {
 
     async fn look_drive(&self, id: &SharedDriveId, network: &PrivateNetworkId) -> Result<DriveSeen> {
         let of = Stored::Drive(id.clone(), network.clone());
-        if self.transfers.look(&of).is_none()
+        if !self.transfers.has(&of)
             && let Err(error) = self.drives.clear_left(id).await
         {
             tracing::warn!(drive.id = %id, error = error.told(), "what a copy has left stays");
@@ -300,7 +300,7 @@ impl Engine for Linux {
     }
 
     async fn look_machine(&self, id: &MachineId, network: &HostNetwork) -> Result<MachineSeen> {
-        if self.transfers.look(&Stored::Disk(id.clone())).is_none()
+        if !self.transfers.has(&Stored::Disk(id.clone()))
             && let Err(error) = self.disks.clear_transfer(id).await
         {
             tracing::warn!(machine.id = %id, error = error.told(), "what a copy has left stays");
@@ -410,6 +410,6 @@ impl Engine for Linux {
     }
 
     async fn look_transfer(&self, of: &Stored) -> Result<Option<TransferSeen>> {
-        Ok(self.transfers.look(of))
+        Ok(self.transfers.look(of).await)
     }
 }

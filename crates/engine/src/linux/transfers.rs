@@ -11,13 +11,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use deckle_api::ids::SnapshotId;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::disk::absent_ok;
-use super::folder::{unless_absent, write_whole};
+use super::folder::{apart, unless_absent, write_whole};
 use crate::transfers::{Stored, TransferSeen};
+
+/// How long a look waits for the size of a file that grows.
+const MEASURED_MAX: Duration = Duration::from_millis(500);
 
 /// What a transfer makes that must not stay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,6 +73,9 @@ pub struct Counter {
     total: AtomicU64,
     ended: AtomicBool,
     growing: Mutex<Vec<PathBuf>>,
+    grown: AtomicU64,
+    /// A look that hangs is not joined by others.
+    measuring: AtomicBool,
 }
 
 impl Counter {
@@ -94,13 +102,26 @@ impl Counter {
         }
     }
 
-    fn seen(&self) -> TransferSeen {
-        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let grown = growing.iter().filter_map(|file| fs::metadata(file).ok());
-        let grown: u64 = grown.map(|seen| seen.blocks() * 512).sum();
+    /// What other programs have written: as of the last look, where the files' own file system hangs.
+    async fn look(self: Arc<Self>) -> TransferSeen {
+        if !self.measuring.swap(true, Ordering::Relaxed) {
+            let counter = self.clone();
+            let measured = apart(move || {
+                counter.measure();
+                Ok(())
+            });
+            let _ = timeout(MEASURED_MAX, measured).await;
+        }
         let total_bytes = self.total.load(Ordering::Relaxed);
-        let done_bytes = (self.done.load(Ordering::Relaxed) + grown).min(total_bytes);
-        TransferSeen { done_bytes, total_bytes }
+        let done_bytes = self.done.load(Ordering::Relaxed) + self.grown.load(Ordering::Relaxed);
+        TransferSeen { done_bytes: done_bytes.min(total_bytes), total_bytes }
+    }
+
+    fn measure(&self) {
+        let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let grown = growing.iter().filter_map(|file| fs::metadata(file).ok());
+        self.grown.store(grown.map(|seen| seen.blocks() * 512).sum(), Ordering::Relaxed);
+        self.measuring.store(false, Ordering::Relaxed);
     }
 }
 
@@ -117,9 +138,15 @@ impl Transfers {
         UnderWay { all: self.clone(), of: of.clone(), counter }
     }
 
+    /// Whether one is under way.
+    pub fn has(&self, of: &Stored) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(of)
+    }
+
     /// How far one is, if it is under way.
-    pub fn look(&self, of: &Stored) -> Option<TransferSeen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(of).map(|counter| counter.seen())
+    pub async fn look(&self, of: &Stored) -> Option<TransferSeen> {
+        let counter = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned();
+        Some(counter?.look().await)
     }
 }
 
@@ -162,18 +189,29 @@ mod tests {
         assert_eq!(left, ["kept"]);
     }
 
-    #[test]
-    fn a_transfer_is_seen_while_it_is_under_way_and_whoever_copies_learns_its_end() {
+    #[tokio::test]
+    async fn a_transfer_is_seen_while_it_is_under_way_and_whoever_copies_learns_its_end() {
         let (all, of) = (Transfers::default(), Stored::Disk("ps1".parse().unwrap()));
-        assert_eq!(all.look(&of), None);
+        assert_eq!(all.look(&of).await, None);
         let under_way = all.begin(&of);
         let counter = under_way.counter.clone();
         counter.expect(10);
         counter.reach(12);
-        assert_eq!(all.look(&of), Some(TransferSeen { done_bytes: 10, total_bytes: 10 }));
+        assert_eq!(all.look(&of).await, Some(TransferSeen { done_bytes: 10, total_bytes: 10 }));
         counter.require_wanted().unwrap();
+        counter.expect(1 << 20);
+        let growing = tempfile::NamedTempFile::new().unwrap();
+        counter.watch(growing.path());
+        fs::write(growing.path(), [1; 8192]).unwrap();
+        growing.as_file().sync_all().unwrap();
+        let seen = |done_bytes| Some(TransferSeen { done_bytes, total_bytes: 1 << 20 });
+        assert_eq!(all.look(&of).await, seen(12 + 8192));
+        // While a look at the file hangs, the last answer stands.
+        counter.measuring.store(true, Ordering::Relaxed);
+        fs::write(growing.path(), [1; 16384]).unwrap();
+        assert_eq!(all.look(&of).await, seen(12 + 8192));
         drop(under_way);
-        assert_eq!(all.look(&of), None);
+        assert_eq!(all.look(&of).await, None);
         assert!(counter.require_wanted().is_err());
     }
 }
