@@ -167,8 +167,14 @@ impl Drives {
         self.take_down(&Server::of(&self.paths, network)).await
     }
 
-    /// Unmounts and detaches what is left of any drive: for an installation that leaves the host.
+    /// Unmounts and detaches what is left of any drive, and clears away what copies have left: for an
+    /// installation that leaves the host. No copy is under way.
     pub async fn part_all(&self) -> Result<()> {
+        let folders =
+            looked(unless_absent(fs::read_dir(self.paths.drives())))?.into_iter().flatten().flatten();
+        for drive in folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()) {
+            self.clear_left(&drive).await?;
+        }
         self.part_below(&self.paths.drives()).await
     }
 
@@ -283,8 +289,15 @@ impl Drives {
         if !server.remains()? {
             return Ok(());
         }
+        let mounts = looked(mounts::below(&server.folder.join("drives")))?;
+        // A process that writes to a drive that is held still cannot be ended.
+        for at in mounts.iter().map(|mount| mount.at.clone()) {
+            let act = || format!("let go of {}", at.display());
+            let place = at.clone();
+            apart(move || frozen::thaw(&place)).await.map_err(|error| Error::passing(act(), error))?;
+        }
         server.end().await?;
-        for mount in looked(mounts::below(&server.folder.join("drives")))? {
+        for mount in mounts {
             let (at, source) = (mount.at.clone(), mount.source);
             let unmounted = apart(move || mounts::unmount(&mount.at)).await;
             unmounted.map_err(|error| Error::passing(format!("unmount {}", at.display()), error))?;

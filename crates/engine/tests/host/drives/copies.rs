@@ -6,9 +6,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use deckle_engine::Result;
+use deckle_engine::linux::process::Process;
 use deckle_engine::linux::transfers::Counter;
-use deckle_engine::specs::ShareSpec;
+use deckle_engine::specs::{HostNetwork, ShareSpec};
 use deckle_engine::transfers::{ExportSpec, ImportSpec, Stored};
+
+use crate::net::world::SOON;
 
 use super::world::{DriveWorld, GIB, MIB, Writing, arrives, does, drive_spec, fetched, file};
 
@@ -90,6 +93,30 @@ async fn a_drive_that_a_killed_server_left_held_is_let_go() {
 }
 
 #[tokio::test]
+async fn an_installation_leaves_also_while_a_client_waits_for_a_drive_that_is_held() {
+    let world = DriveWorld::new().await;
+    let network = world.network("a", "10.64.8.0/24").await;
+    let guest = world.guest(&network, 9).await;
+    let share = world.share(&network, "one").await;
+    let (folder, left) = (tempfile::tempdir().unwrap(), world.world.paths.drive(&share.drive));
+    let (part, fresh) = (folder.path().join("image.sdone.part"), left.join("image.import"));
+    for file in [&part, &fresh] {
+        fs::write(file, "half").unwrap();
+    }
+    let note = serde_json::json!({"files": [part.clone(), fresh], "snapshot": null}).to_string();
+    fs::write(left.join("transfer.json"), note).unwrap();
+    fs::write(held(&world, &share), world.mounted(&share).display().to_string()).unwrap();
+    let frozen = Command::new("fsfreeze").arg("-f").arg(world.mounted(&share)).status().unwrap();
+    assert!(frozen.success());
+    let _writing = Writing::begin(&guest, &share, "new");
+    waits(&world, &share);
+    world.drives.leave(&HostNetwork::Private(share.network.clone())).await.unwrap();
+    world.drives.part_all().await.unwrap();
+    assert!(!part.exists());
+    assert_eq!(names(&world, &share), ["image.ext4"]);
+}
+
+#[tokio::test]
 async fn a_file_that_is_damaged_does_not_become_a_drive() {
     let world = DriveWorld::new().await;
     let network = world.network("a", "10.64.8.0/24").await;
@@ -161,6 +188,21 @@ async fn a_file_that_the_kernel_refuses_does_not_become_a_drive() {
     assert_eq!(world.shared(&share).await, Some(1));
     world.remove(&share).await;
     assert_eq!(world.drives.look_things().unwrap(), []);
+}
+
+/// Waits until a process of a drive's server waits for the drive.
+fn waits(world: &DriveWorld, share: &ShareSpec) {
+    let mark = format!("--configfile={}/", world.world.paths.served(&share.network).display());
+    let begun = std::time::Instant::now();
+    let stuck = |pid: u32| {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        stats.into_iter().any(|stat| stat.contains(") D "))
+    };
+    while !Process::all(None, &mark).unwrap().iter().any(|process| stuck(process.pid)) {
+        assert!(begun.elapsed() < SOON, "nobody waits for the drive");
+        std::thread::yield_now();
+    }
 }
 
 /// Makes an image of an ext4 file system of 256 MiB.
