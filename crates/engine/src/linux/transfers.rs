@@ -45,20 +45,31 @@ impl Note {
         write_whole(&file(folder), &serde_json::to_vec(self)?, 0o600, None)
     }
 
-    /// Removes what it names, and then the note. The snapshot is gone before.
-    pub fn clear(&self, folder: &Path) -> io::Result<()> {
+    /// Removes what it names, and then the note. The snapshot is gone before. A file outside the state folder that
+    /// cannot be removed, on a file system that is read-only now or is gone, is told of once, and stays.
+    pub fn clear(&self, folder: &Path, state: &Path) -> io::Result<()> {
         for left in &self.files {
-            let removed = match fs::symlink_metadata(left) {
-                Ok(seen) if seen.is_dir() => fs::remove_dir_all(left),
-                _ => fs::remove_file(left),
-            };
-            match removed {
-                // A folder on the way to it is gone, or is none any more.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
-                removed => absent_ok(removed)?,
+            match remove(left) {
+                Err(error) if left.starts_with(state) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(file = %left.display(), %error, "half a copy stays: remove it by hand");
+                }
+                Ok(()) => {}
             }
         }
         absent_ok(fs::remove_file(file(folder)))
+    }
+}
+
+fn remove(left: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(left) {
+        Ok(seen) if seen.is_dir() => fs::remove_dir_all(left),
+        _ => fs::remove_file(left),
+    };
+    match removed {
+        // A folder on the way to it is gone, or is none any more.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(()),
+        removed => absent_ok(removed),
     }
 }
 
@@ -183,10 +194,24 @@ mod tests {
         note.write(folder.path()).unwrap();
         let read = Note::read(folder.path()).unwrap().unwrap();
         assert_eq!(read, note);
-        read.clear(folder.path()).unwrap();
+        read.clear(folder.path(), folder.path()).unwrap();
         assert_eq!(Note::read(folder.path()).unwrap(), None);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
         assert_eq!(left, ["kept"]);
+    }
+
+    #[test]
+    fn a_file_elsewhere_that_stays_holds_up_nothing_and_one_of_the_hosts_does() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody can remove it, whoever they are.
+        let stays = PathBuf::from("/proc/self/status");
+        let note = Note { files: vec![stays, folder.path().join("part")], snapshot: None };
+        fs::write(folder.path().join("part"), "").unwrap();
+        note.write(folder.path()).unwrap();
+        note.clear(folder.path(), Path::new("/proc")).unwrap_err();
+        assert_eq!(Note::read(folder.path()).unwrap().as_ref(), Some(&note));
+        note.clear(folder.path(), folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[tokio::test]

@@ -54,7 +54,8 @@ impl Disks {
         if let Some(snapshot) = &note.snapshot {
             self.remove_snapshot(machine, snapshot).await?;
         }
-        apart(move || note.clear(folder.path())).await.map_err(failed)
+        let state = self.paths.state().to_owned();
+        apart(move || note.clear(folder.path(), &state)).await.map_err(failed)
     }
 
     /// The id of a snapshot that the disk does not have.

@@ -99,7 +99,8 @@ impl Drives {
         if fresh.exists() {
             self.part_below(&fresh).await?;
         }
-        let cleared = apart(move || Note::read(&folder)?.map_or(Ok(()), |note| note.clear(&folder)));
+        let state = self.paths.state().to_owned();
+        let cleared = apart(move || Note::read(&folder)?.map_or(Ok(()), |note| note.clear(&folder, &state)));
         cleared.await.map_err(failed)
     }
 
