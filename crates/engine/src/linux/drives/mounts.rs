@@ -99,7 +99,9 @@ fn parse(line: &str) -> Option<Mount> {
     let at = PathBuf::from(before.split(' ').nth(AT)?);
     let mut words = after.split(' ').skip(1);
     let (source, options) = (words.next()?.to_owned(), words.next()?);
-    Some(Mount { at, source, read_only: options.split(',').any(|option| option == "ro") })
+    // Since Linux 6.15 ext4 has a word of its own for what it does to itself.
+    let read_only = options.split(',').any(|option| matches!(option, "ro" | "emergency_ro"));
+    Some(Mount { at, source, read_only })
 }
 
 #[cfg(test)]
@@ -114,6 +116,7 @@ mod tests {
         assert_eq!(parse(line), Some(mount(false)));
         let faulty = line.replace("loop3 rw", "loop3 ro,errors=remount-ro");
         assert_eq!(parse(&faulty), Some(mount(true)));
+        assert_eq!(parse(&line.replace("loop3 rw", "loop3 rw,emergency_ro")), Some(mount(true)));
         assert_eq!(parse("nonsense"), None);
     }
 }
