@@ -244,9 +244,9 @@ impl Drives {
     ) -> Result<()> {
         let _alone = self.alone(network).await;
         let server = Server::of(&self.paths, network);
-        let device = loops::of(&image.file())?;
-        let mounted = device.map_or(Ok(false), |device| is_mounted(device, &server.mounted(drive)))?;
-        if !mounted {
+        // Its clients hold it also while it takes no changes.
+        let mounted = mounts::at(&server.mounted(drive)).map_err(|error| Error::passing(act, error))?;
+        if mounted.is_none() {
             self.part(image).await?;
             return rename(image, fresh, act).await;
         }

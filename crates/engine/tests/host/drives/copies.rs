@@ -165,6 +165,31 @@ async fn a_drive_is_not_copied_to_itself() {
 }
 
 #[tokio::test]
+async fn a_drive_that_takes_no_changes_any_more_is_replaced_under_its_clients() {
+    let world = DriveWorld::new().await;
+    let network = world.network("a", "10.64.8.0/24").await;
+    let guest = world.guest(&network, 9).await;
+    let share = world.share(&network, "one").await;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, text) = file(folder.path(), "from", MIB);
+    does(&guest, &share, &format!("put {} kept", from.display()));
+    let image = folder.path().join("image");
+    export(&world, &share, &image).await.unwrap();
+    let mut writing = Writing::begin(&guest, &share, "long");
+    writing.go_on();
+    arrives(&world.mounted(&share).join("long"));
+    let table = fs::read_to_string("/proc/self/mounts").unwrap();
+    let at = world.mounted(&share).display().to_string();
+    let device = table.lines().find(|line| line.contains(&at)).unwrap().split(' ').next().unwrap();
+    let fault = format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim_start_matches("/dev/"));
+    fs::write(fault, "1").unwrap();
+    assert_eq!(world.shared(&share).await, None, "it takes no changes");
+    import(&world, &share, &image, GIB).await.unwrap();
+    assert_eq!(world.shared(&share).await, Some(1));
+    assert!(fetched(&guest, &share, "kept", folder.path()) == text);
+}
+
+#[tokio::test]
 async fn a_file_that_the_kernel_refuses_does_not_become_a_drive() {
     let world = DriveWorld::new().await;
     let network = world.network("a", "10.64.8.0/24").await;
