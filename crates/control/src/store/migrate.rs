@@ -19,6 +19,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0011_by_themselves", include_str!("migrations/0011_by_themselves.sql")),
     ("0012_desktops", include_str!("migrations/0012_desktops.sql")),
     ("0013_usage", include_str!("migrations/0013_usage.sql")),
+    ("0015_runs", include_str!("migrations/0015_runs.sql")),
 ];
 
 pub(super) async fn run(write: &DatabaseConnection) -> Result<(), DbErr> {

@@ -286,6 +286,43 @@ async fn a_run_tells_its_status_and_what_it_printed() {
 }
 
 #[tokio::test]
+async fn what_a_script_printed_outlives_a_restart_of_its_host() {
+    let world = World::new().await;
+    let (once, each) = (script(&world, "one", true).await, script(&world, "two", false).await);
+    let id = world.create(json!({"startOnCreate": false, "startupScriptId": once})).await;
+    world.settle().await;
+    world.host.script_says(&id, "installed\n", Some(0));
+    order(&world, "start", &id).await;
+    let installed = (id.to_string(), 1, Some(0), "installed\n".to_owned());
+    assert_eq!(runs(&world, &once).await, std::slice::from_ref(&installed));
+    let lost = async || {
+        world.host.reboot_host();
+        world.drift().await;
+        world.settle().await;
+        assert_eq!(world.machine(&id).await.state, deckle_api::machines::MachineState::Ready);
+    };
+    lost().await;
+    assert_eq!(served(&world, &id), None, "it has run");
+    assert_eq!(runs(&world, &once).await, std::slice::from_ref(&installed));
+    // The same boot carries another script: both are told.
+    assign(&world, &each, &id).await;
+    world.host.script_says(&id, "hello\n", Some(3));
+    lost().await;
+    assert_eq!(served(&world, &id).as_deref(), Some("echo two"));
+    assert_eq!(runs(&world, &once).await, [installed]);
+    assert_eq!(runs(&world, &each).await, [(id.to_string(), 1, Some(3), "hello\n".into())]);
+    // What was not seen to run is told no longer once the boot carries something else.
+    let third = script(&world, "three", false).await;
+    assign(&world, &third, &id).await;
+    world.host.fail_always(Some((Call::ReadScriptRun, Fault::Final)));
+    lost().await;
+    assert_eq!(runs(&world, &third).await.len(), 1);
+    assign(&world, &each, &id).await;
+    lost().await;
+    assert_eq!((runs(&world, &third).await.len(), runs(&world, &each).await.len()), (0, 2));
+}
+
+#[tokio::test]
 async fn the_last_runs_are_kept_and_the_end_of_what_they_printed() {
     let world = World::new().await;
     let setup = script(&world, "one", false).await;

@@ -61,6 +61,9 @@ pub async fn list(
 }
 
 /// Writes down what the next start of a machine carries, before it is started.
+///
+/// A boot may be done again, after its host has restarted, and carry something else then. What was seen to run
+/// in it before is kept; what was not is forgotten, for it is not known to have begun.
 pub async fn begin(
     app: &App,
     machine: &MachineId,
@@ -73,7 +76,7 @@ pub async fn begin(
         return Ok(());
     }
     let tx = app.store.begin().await?;
-    if let Some(run) = before {
+    if let Some(run) = before.filter(|run| !was_seen(run)) {
         store::delete(&*tx, &[run.id]).await?;
     }
     if let Some(script) = script {
@@ -92,6 +95,11 @@ pub async fn begin(
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Whether anything of a run was seen: it has printed something, or ended.
+fn was_seen(run: &Model) -> bool {
+    run.exit_status.is_some() || run.output.is_some()
 }
 
 /// Says that a machine has become ready in a boot: what that boot carried was served.

@@ -35,14 +35,14 @@ pub fn listing(script: &StartupScriptId, machine: Option<&MachineId>) -> Listing
     Listing::of(rows, Column::DtCreated, Column::Id)
 }
 
-/// The run of a boot.
+/// The run of a boot: the last one, where it was done again with another script.
 pub async fn of_boot(
     store: &impl ConnectionTrait,
     machine: &MachineId,
     boot: i64,
 ) -> Result<Option<Model>, DbErr> {
     let run = Entity::find().filter(Column::MachineId.eq(machine.as_str())).filter(Column::Boot.eq(boot));
-    run.one(store).await
+    run.order_by(Column::DtCreated, Order::Desc).limit(1).one(store).await
 }
 
 /// The last run on a machine, if it began after `since` and its end is not known. Cheap where it is: each
@@ -54,6 +54,7 @@ pub async fn open_of(
 ) -> Result<Option<Model>, DbErr> {
     let last = Entity::find().select_only().columns([Column::Id, Column::ExitStatus, Column::DtCreated]);
     let last = last.filter(Column::MachineId.eq(machine.as_str())).order_by(Column::Boot, Order::Desc);
+    let last = last.order_by(Column::DtCreated, Order::Desc);
     let last: Option<(Text<StartupScriptRunId>, Option<i64>, Micros)> =
         last.limit(1).into_tuple().one(store).await?;
     match last {
