@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0012_desktops", include_str!("migrations/0012_desktops.sql")),
     ("0013_usage", include_str!("migrations/0013_usage.sql")),
     ("0015_runs", include_str!("migrations/0015_runs.sql")),
+    ("0016_windows", include_str!("migrations/0016_windows.sql")),
 ];
 
 pub(super) async fn run(write: &DatabaseConnection) -> Result<(), DbErr> {

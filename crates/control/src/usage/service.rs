@@ -49,8 +49,10 @@ pub async fn usage(app: &App, caller: &Caller, query: UsageQuery) -> Result<Usag
     };
     let window = (from, to.min(now));
     let mut room = most;
-    let whole = each(&store, &whose, window, false, &mut room, &mut add).await?
-        && each(&store, &whose, window, true, &mut room, &mut add).await?;
+    let mut whole = true;
+    for part in [Part::Ended, Part::Spanning, Part::Open] {
+        whole = whole && each(&store, &whose, window, part, &mut room, &mut add).await?;
+    }
     if !whole {
         return Err(Error::field(
             "from",
@@ -74,7 +76,8 @@ pub async fn usage(app: &App, caller: &Caller, query: UsageQuery) -> Result<Usag
     })
 }
 
-/// The window that a query asks for.
+/// The window that a query asks for. What was before the time for which records are kept is not answered too
+/// small, but refused.
 fn window(app: &App, query: &UsageQuery, now: Timestamp) -> Result<(Timestamp, Timestamp)> {
     let to = query.to.unwrap_or(now);
     let from = query.from.unwrap_or(to.min(now).month_start());
@@ -84,6 +87,17 @@ fn window(app: &App, query: &UsageQuery, now: Timestamp) -> Result<(Timestamp, T
     let most = app.config.limits.usage_days;
     if most > 0 && to.whole_seconds() - from.whole_seconds() > i64::from(most) * DAY_S {
         return Err(Error::field("from", format!("expected a window of at most {most} days")));
+    }
+    let kept = now.plus_seconds(-i64::from(most) * DAY_S);
+    if most > 0 && from.whole_seconds() < kept.whole_seconds() {
+        let begins = if query.from.is_some() { "from" } else { "to" };
+        return Err(Error::field(
+            begins,
+            format!(
+                "the window begins at {from}, and usage is kept for {most} days (limits.usage_days), since {kept}; \
+                 ask for what was used since with `from`"
+            ),
+        ));
     }
     Ok((from, to))
 }
@@ -101,21 +115,33 @@ fn of_user<'a>(caller: &'a Caller, wanted: Option<&'a UserId>) -> Result<Option<
     }
 }
 
-/// Sees the closed records of a window, or the open ones, while there is room for more: whether there was.
+/// Some of the records that touch a window. Each is in one part.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Those that ended in it.
+    Ended,
+    /// Those that ended after it.
+    Spanning,
+    /// Those that are open.
+    Open,
+}
+
+/// Sees a part of the records of a window, while there is room for more: whether there was.
 async fn each(
     store: &impl ConnectionTrait,
     whose: &Whose,
     (from, to): (Timestamp, Timestamp),
-    open: bool,
+    part: Part,
     room: &mut u64,
     mut see: impl FnMut(&Model),
 ) -> Result<bool> {
     let mut last: Option<Model> = None;
     loop {
         let after = last.as_ref();
-        let rows = match open {
-            true => store::open(store, whose, to, after, RECORDS_AT_ONCE).await?,
-            false => store::closed(store, whose, (from, to), after, RECORDS_AT_ONCE).await?,
+        let rows = match part {
+            Part::Ended => store::ended(store, whose, (from, to), after, RECORDS_AT_ONCE).await?,
+            Part::Spanning => store::spanning(store, whose, to, after, RECORDS_AT_ONCE).await?,
+            Part::Open => store::open(store, whose, to, after, RECORDS_AT_ONCE).await?,
         };
         let Some(left) = room.checked_sub(rows.len() as u64) else { return Ok(false) };
         *room = left;

@@ -65,16 +65,15 @@ impl Whose {
     }
 }
 
-/// Some of the intervals that ended after `from` and began before `to`, in the order of their ends: those after
-/// a place.
-pub async fn closed(
+/// Some of the intervals that ended in a window, in the order of their ends: those after a place.
+pub async fn ended(
     store: &impl ConnectionTrait,
     whose: &Whose,
     (from, to): (Timestamp, Timestamp),
     after: Option<&Model>,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let rows = whose.records().filter(Column::DtFrom.lt(to.0));
+    let rows = whose.records().filter(Column::DtTo.lte(to.0)).filter(Column::DtFrom.lt(to.0));
     let rows = match after {
         None => rows.filter(Column::DtTo.gt(from.0)),
         Some(last) => {
@@ -85,6 +84,33 @@ pub async fn closed(
     };
     let rows = rows.order_by(Column::DtTo, Order::Asc).order_by(Column::Number, Order::Asc);
     rows.limit(limit).all(store).await
+}
+
+/// Some of the intervals that began before a moment and ended after it, in the order of their begins: those after
+/// a place. What ended before is passed by in the index; what began later is not looked at.
+pub async fn spanning(
+    store: &impl ConnectionTrait,
+    whose: &Whose,
+    moment: Timestamp,
+    after: Option<&Model>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let rows = whose.records().filter(Column::DtFrom.lt(moment.0)).filter(later(moment));
+    let rows = match after {
+        None => rows,
+        Some(last) => {
+            let place = SimpleExpr::Tuple(vec![Expr::col(Column::DtFrom), Expr::col(Column::Number)]);
+            let last = SimpleExpr::Tuple(vec![Expr::value(last.dt_from.0), Expr::value(last.number)]);
+            rows.filter(place.gt(last))
+        }
+    };
+    let rows = rows.order_by(Column::DtFrom, Order::Asc).order_by(Column::Number, Order::Asc);
+    rows.limit(limit).all(store).await
+}
+
+/// That an interval ended after a moment, said so that it is not looked for by its end.
+fn later(moment: Timestamp) -> SimpleExpr {
+    Expr::col(Column::DtTo).add(0).gt(moment.0)
 }
 
 /// Some of the intervals that are open and began before a moment, by their numbers: those after one.

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 
 use super::super::amounts::Amount;
 use super::super::store::{caps as store, months};
-use super::{each, records_of};
+use super::{Part, each, records_of};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::store::Tx;
@@ -79,7 +79,7 @@ async fn spent(
     let mut spent = months::spent(store, team, user, month).await?;
     // All that is closed by now is in that sum.
     let mut room = u64::MAX;
-    each(store, &records_of(team, user), (month, now), true, &mut room, |record| {
+    each(store, &records_of(team, user), (month, now), Part::Open, &mut room, |record| {
         let from = now.min(record.dt_from.into()).max(month).whole_seconds();
         spent += record.rate().between(from, now.whole_seconds());
     })

@@ -1,6 +1,7 @@
 //! Who may ask for which usage, and how.
 
 use deckle_api::admin::Role;
+use deckle_control::clock::Clock;
 use deckle_control::config::Config;
 use serde_json::{Value, json};
 
@@ -185,10 +186,66 @@ async fn usage_is_read_from_an_index() {
     }
     if world.on_sqlite() {
         let plans = world.plans(&["usage_records", "ORDER BY", "dt_to"]).await;
-        assert!(plans.len() >= 6, "{plans:?}");
-        for plan in plans {
-            let ranged = plan.starts_with("SEARCH usage_records USING INDEX usage_records_by_");
-            assert!(ranged && plan.contains("dt_to"), "{plan}");
-        }
+        // Those that ended in the window, those that span its end, and those that are open: each three times.
+        assert!(plans.len() >= 9, "{plans:?}");
+        let of = |words: &str| plans.iter().filter(|plan| plan.contains(words)).count();
+        let counts = [of("dt_to>? AND dt_to<?)"), of("dt_from<?)"), of("dt_to=?"), plans.len()];
+        assert!(counts[..3].iter().all(|count| *count >= 3), "{plans:?}");
+        assert_eq!(counts[..3].iter().sum::<usize>(), counts[3], "what is later is not walked: {plans:?}");
+        assert!(plans.iter().all(|plan| plan.starts_with("SEARCH usage_records USING INDEX")), "{plans:?}");
     }
+}
+
+#[tokio::test]
+async fn windows_in_the_past_tell_what_ended_in_them_spans_them_and_is_open() {
+    let mut config = Config::default();
+    config.limits.usage_records = 6;
+    let world = World::with(config, None).await;
+    let off = async || world.create(json!({"startOnCreate": false})).await;
+    let (ends, spans, _open) = (off().await, off().await, off().await);
+    world.settle().await;
+    world.pass_seconds(100);
+    order(&world, "delete", &ends).await;
+    world.settle().await;
+    world.pass_seconds(100);
+    let to = world.clock.now().to_string();
+    let window = format!("{BEGIN}&to={to}");
+    // A disk each, and the time in which it was made.
+    let before = items(&world, &window).await;
+    let disks = before.iter().filter(|item| item.0 == "storage").map(|item| item.3);
+    assert_eq!(disks.collect::<Vec<_>>(), [100, 200, 200], "{before:?}");
+    world.pass_seconds(100);
+    order(&world, "delete", &spans).await;
+    world.settle().await;
+    // Many that are later do not count as records of the window.
+    for _ in 0..4 {
+        let late = off().await;
+        world.settle().await;
+        world.pass_seconds(10);
+        order(&world, "delete", &late).await;
+        world.settle().await;
+    }
+    assert_eq!(items(&world, &window).await, before);
+}
+
+#[tokio::test]
+async fn what_is_kept_no_longer_is_refused_and_not_told_too_small() {
+    let refused = async |world: &World, query: &str, told: &str| {
+        let reply = world.call(&format!("GET /v1/usage?{query}"), Value::Null).await;
+        assert_eq!((reply.error().0, reply.error().1), (400, "BAD_REQUEST"), "{query}: {}", reply.body);
+        assert!(reply.error().2.starts_with(told), "{query}: {}", reply.body);
+    };
+    let mut config = Config::default();
+    config.limits.usage_days = 10;
+    let world = World::with(config.clone(), None).await;
+    let old = "from=2023-11-01T00:00:00Z&to=2023-11-08T00:00:00Z";
+    let told = "the window begins at 2023-11-01T00:00:00.000Z, and usage is kept for 10 days (limits.usage_days), \
+                since 2023-11-04T22:13:20";
+    refused(&world, old, &format!("from: {told}")).await;
+    refused(&world, "to=2023-11-08T00:00:00Z", &format!("to: {told}")).await;
+    usage(&world, "from=2023-11-04T22:13:20Z").await;
+    config.limits.usage_days = 0;
+    let world = World::with(config, None).await;
+    usage(&world, old).await;
+    usage(&world, "from=2000-11-01T00:00:00Z").await;
 }
