@@ -17,7 +17,8 @@ pub struct Detail {
     pub last_error: Nullable<String>,
     /// When it did, as far as that is known.
     pub dt_last_error: Nullable<Timestamp>,
-    /// When it is looked at next: this moment where that is being done.
+    /// When it is looked at next: this moment where that is being done, nothing where the end of an export or an
+    /// import is waited for.
     pub next_try: Nullable<Timestamp>,
     /// How often in a row it went wrong.
     pub failures: u64,

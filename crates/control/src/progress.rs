@@ -109,9 +109,12 @@ pub async fn detail(app: &App, object: &Object, standing: Standing) -> Result<De
     }
     let visited = app.progress.of(object);
     let doing = visited.as_ref().filter(|doing| ordered.is_none_or(|ordered| doing.looked >= ordered));
-    let (step, since) = match doing {
-        Some(doing) => (told(app, &doing.words).await?, Some(doing.since)),
-        None => (UNSEEN.to_owned(), ordered),
+    let claimed = app.store.wakes().claimed(object);
+    let (step, since) = match (claimed, doing) {
+        // No visit is made meanwhile, whatever the last one did.
+        (Some((words, begun)), _) => (words, Some(ordered.map_or(begun, |at| at.max(begun)))),
+        (None, Some(doing)) => (told(app, &doing.words).await?, Some(doing.since)),
+        (None, None) => (UNSEEN.to_owned(), ordered),
     };
     let failed = visited.as_ref().and_then(|doing| doing.failed).or(dt_trouble);
     let counted = failures.unwrap_or_else(|| visited.as_ref().map_or(0, |doing| doing.failures));

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::{custom_templates, machines, meters, private_networks, retention, shared_drives};
 
@@ -94,6 +95,7 @@ struct Visits {
     when: HashMap<Object, Timestamp>,
     running: HashSet<Object>,
     woken: HashSet<Object>,
+    claimed: HashMap<Object, (String, Timestamp)>,
 }
 
 impl Visits {
@@ -146,29 +148,38 @@ impl Wakes {
     }
 
     /// Takes an object's turn, once nobody else has it: there is no visit until the turn is given back by
-    /// dropping it, and then there is one at once.
-    pub async fn claim(&self, object: Object) -> Claim {
+    /// dropping it, and then there is one at once. The words tell people what a visit waits for meanwhile.
+    pub async fn claim(&self, object: Object, words: &str, clock: &dyn Clock) -> Claim {
         loop {
             let freed = self.0.freed.notified();
-            if self.claim_now(&object) {
+            if self.claim_now(&object, words, clock) {
                 return Claim { wakes: self.clone(), object };
             }
             freed.await;
         }
     }
 
-    fn claim_now(&self, object: &Object) -> bool {
+    /// What visits to an object wait for, and since when, while its turn is claimed.
+    pub fn claimed(&self, object: &Object) -> Option<(String, Timestamp)> {
+        self.lock().claimed.get(object).cloned()
+    }
+
+    fn claim_now(&self, object: &Object, words: &str, clock: &dyn Clock) -> bool {
         let mut visits = self.lock();
-        let is_free = visits.running.insert(object.clone());
-        if is_free && let Some(planned) = visits.when.remove(object) {
+        if !visits.running.insert(object.clone()) {
+            return false;
+        }
+        visits.claimed.insert(object.clone(), (words.to_owned(), clock.now()));
+        if let Some(planned) = visits.when.remove(object) {
             visits.due.remove(&(planned, object.clone()));
         }
-        is_free
+        true
     }
 
     fn give_back(&self, object: Object, next: Option<Timestamp>) {
         let mut visits = self.lock();
         visits.running.remove(&object);
+        visits.claimed.remove(&object);
         let woken = visits.woken.remove(&object);
         if let Some(at) = if woken { Some(Timestamp(0)) } else { next } {
             visits.plan(object, at);
@@ -183,11 +194,12 @@ impl Wakes {
         (visits.due.iter().take_while(|(at, _)| *at <= now).count(), visits.running.len())
     }
 
-    /// When an object is visited next: `now` where its visit is due or under way.
+    /// When an object is visited next: `now` where its visit is due or under way. Nobody knows while its turn is
+    /// claimed.
     pub fn next_of(&self, object: &Object, now: Timestamp) -> Option<Timestamp> {
         let visits = self.lock();
         if visits.running.contains(object) {
-            return Some(now);
+            return (!visits.claimed.contains_key(object)).then_some(now);
         }
         visits.when.get(object).map(|at| (*at).max(now))
     }
@@ -335,6 +347,7 @@ async fn visit(app: &App, object: Object) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     fn machine(n: u64) -> Object {
         Object::Machine(MachineId::mint(n))
@@ -356,13 +369,17 @@ mod tests {
         let wakes = Wakes::default();
         wakes.wake(machine(1));
         assert_eq!(wakes.take(Timestamp(5)), Some(machine(1)));
-        let mut waits = std::pin::pin!(wakes.claim(machine(1)));
+        let mut waits = std::pin::pin!(wakes.claim(machine(1), "waits for an export", &SystemClock));
         assert!(futures_now(waits.as_mut()).is_none(), "a visit is under way");
         wakes.give_back(machine(1), Some(Timestamp(3)));
+        assert_eq!(wakes.claimed(&machine(1)), None);
         let claim = futures_now(waits.as_mut()).expect("the visit is over");
+        assert_eq!(wakes.claimed(&machine(1)).unwrap().0, "waits for an export");
+        assert_eq!(wakes.next_of(&machine(1), Timestamp(5)), None);
         wakes.wake(machine(1));
         assert_eq!((wakes.take(Timestamp(5)), wakes.next_due()), (None, None));
         drop(claim);
+        assert_eq!(wakes.claimed(&machine(1)), None);
         assert_eq!(wakes.take(Timestamp(0)), Some(machine(1)));
         wakes.give_back(machine(1), None);
         assert_eq!(wakes.next_due(), None);

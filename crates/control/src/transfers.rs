@@ -131,6 +131,15 @@ pub mod service {
         Import,
     }
 
+    impl Act {
+        fn shown(self) -> TransferAct {
+            match self {
+                Self::Export { .. } => TransferAct::Export,
+                Self::Import => TransferAct::Import,
+            }
+        }
+    }
+
     #[derive(Debug, Clone)]
     enum Named {
         Machine(MachineId),
@@ -195,7 +204,7 @@ pub mod service {
         };
         let fresh = Transfer {
             id: TransferId::mint(app.clock.random()),
-            act: if act == Act::Import { TransferAct::Import } else { TransferAct::Export },
+            act: act.shown(),
             machine_id,
             shared_drive_id,
             file: file.clone(),
@@ -222,7 +231,9 @@ pub mod service {
 
     impl UnderWay {
         async fn carry_out(mut self, named: Named, file: PathBuf, act: Act) {
-            let turn = self.app.store.wakes().claim(named.object()).await;
+            let words = format!("waits for the {} {}", act.shown().word(), self.id);
+            let wakes = self.app.store.wakes();
+            let turn = wakes.claim(named.object(), &words, self.app.clock.as_ref()).await;
             self.app.transfers.change(&self.id, |transfer| transfer.state = TransferState::Running);
             let outcome = self.take_place(&named, &file, act).await;
             match &outcome {

@@ -221,6 +221,10 @@ async fn what_is_ordered_during_an_export_waits_for_its_end() {
     assert_eq!(world.state(&id).await, ("starting".into(), "start new".into()));
     let seen = world.admin("GET /admin/transfers", Value::Null).await.body;
     assert_eq!(seen[0]["state"], "running");
+    let detail = world.ok(&format!("GET /v1/machines/{id}/detail"), Value::Null).await;
+    let words = format!("waits for the export {}", transfer["id"].as_str().unwrap());
+    assert_eq!((&detail["isReady"], &detail["step"]), (&json!(false), &json!(words)), "{detail}");
+    assert_eq!((detail["since"].is_string(), &detail["nextTry"]), (true, &Value::Null), "{detail}");
     // Another machine's visits go on.
     let other = world.create(json!({"name": "other"})).await;
     for _ in 0..LOOKS {
@@ -234,6 +238,8 @@ async fn what_is_ordered_during_an_export_waits_for_its_end() {
     assert_eq!(ended(&world, &transfer).await, done());
     world.settle().await;
     assert_eq!(world.state(&id).await, ("ready".into(), "start done".into()));
+    let detail = world.ok(&format!("GET /v1/machines/{id}/detail"), Value::Null).await;
+    assert_eq!((&detail["isReady"], &detail["step"]), (&json!(true), &Value::Null), "{detail}");
     let refused = world.admin("POST /admin/imports", body).await;
     assert_eq!(refused.error().1, "PRECONDITION_FAILED");
 }
