@@ -76,7 +76,14 @@ pub async fn create(
 }
 
 fn row_of(app: &App, machine: &MachineRow, parent: TemplateRow, name: String) -> Result<Model> {
-    let machine_type = app.catalogue.wanted(&machine.machine_type)?;
+    let gone = || {
+        let (id, label) = (&machine.id.0, &machine.machine_type);
+        Error::Precondition(format!(
+            "machineId: {id} is a {label}, a type that this server does not offer any more, so the types that a \
+             template of it is for are not known; give it another one first: PUT /v1/machines/{id} with machineType"
+        ))
+    };
+    let machine_type = app.catalogue.find(&machine.machine_type).ok_or_else(gone)?;
     let size_bytes = machine.disk_gib.unsigned_abs() * GB;
     Ok(Model {
         id: Text(TemplateId::mint(app.clock.random())),

@@ -8,6 +8,24 @@ use crate::broken_host::order;
 use crate::world::{World, machine};
 
 #[tokio::test]
+async fn a_machine_of_a_type_that_is_offered_no_more_is_named_with_the_cure() {
+    let world = World::new().await;
+    let parent = off(&world, json!({})).await;
+    world.run(&format!("UPDATE machines SET machine_type = 'P9000' WHERE id = '{parent}'")).await;
+    let before = world.state(&parent).await;
+    let reply = world.call(TEMPLATES, json!({"name": "golden", "machineId": parent})).await;
+    let (_, code, told) = reply.error();
+    assert_eq!(code, "PRECONDITION_FAILED", "{told}");
+    assert!(told.starts_with(&format!("machineId: {parent} is a P9000, a type that this server")), "{told}");
+    assert!(told.contains(&format!("PUT /v1/machines/{parent} with machineType")), "{told}");
+    assert_eq!(world.state(&parent).await, before);
+    assert_eq!(world.ok("GET /v1/custom-templates", Value::Null).await["items"], json!([]));
+    world.ok(&format!("PUT /v1/machines/{parent}"), json!({"machineType": "C2"})).await;
+    world.settle().await;
+    made(&world, "golden", &parent).await;
+}
+
+#[tokio::test]
 async fn bad_input_changes_nothing() {
     let world = World::new().await;
     let parent = off(&world, json!({"diskSize": 50})).await;
