@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use deckle_control::clock::Clock;
 use deckle_control::config::Config;
-use deckle_control::reconciler::visit_next;
+use deckle_control::reconciler::{Object, visit_next};
 use deckle_engine::Engine;
 use deckle_engine::emulator::{Call, Fault, Fuse};
 use serde_json::{Value, json};
@@ -111,6 +112,13 @@ async fn a_machine_that_was_ordered_before_its_template_went_is_made() {
     world.ok(&format!("DELETE /v1/custom-templates/{id}"), Value::Null).await;
     world.live_seconds(60).await;
     assert!(has_image(&world, &id));
+    // A machine may need it for long: it is not looked for all the time.
+    let template = Object::CustomTemplate(id.parse().unwrap());
+    world.app.store.wakes().wake(template.clone());
+    while visit_next(&world.app).await {}
+    let now = world.clock.now();
+    let pause = now.plus_seconds(world.app.config.limits.pause_s_max - 1);
+    assert!(world.app.store.wakes().next_of(&template, now).unwrap() > pause);
     world.restart_server().await;
     world.host.fail_always(None);
     world.settle().await;
