@@ -224,7 +224,8 @@ impl Drives {
                 Err(error) => tracing::warn!(drive.id = %spec.drive, %error, "it pauses to grow"),
             }
         }
-        if !mounted {
+        // Its clients hold it also while it takes no changes.
+        if looked(mounts::at(&server.mounted(&spec.drive)))?.is_none() {
             return self.fill_apart(image).await;
         }
         server.pause(&spec.drive).await?;
