@@ -14,6 +14,7 @@ use crate::machine_events::{self, EventRow};
 use crate::quotas::{self, Noun};
 use crate::reconciler::Object;
 use crate::store::{Text, Tx};
+use crate::usage;
 
 /// What a request has to do with a machine's upgrade.
 pub(super) enum Upgrade {
@@ -61,6 +62,7 @@ pub(super) async fn upgrade(
     if let Some(wanted) = machine_type {
         admit(app, tx, &machine, wanted).await?;
     }
+    usage::service::admit(app, tx, &machine.team_id.0, &machine.user_id.0).await?;
     let name = MachineEventName::VmUpgrade;
     let mut changes = store::tried_anew(&machine);
     changes.next_machine_type = Set(machine_type.map(|wanted| wanted.label.clone()));

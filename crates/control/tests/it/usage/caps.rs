@@ -55,6 +55,8 @@ async fn a_team_at_its_cap_creates_and_starts_nothing_until_the_month_is_over() 
     ] {
         refused(&world.call(&line, body).await, &told);
     }
+    let larger = json!({"diskSize": 60});
+    refused(&world.call(&format!("PUT /v1/machines/{off}"), larger).await, &told);
     let reply = world.call(&format!("PUT /v1/machines/{off}"), json!({"publicIpType": "static"})).await;
     refused(&reply, "publicIpType: spend cap: the team");
     assert_eq!(world.dump().await, before, "bad luck changes nothing");
