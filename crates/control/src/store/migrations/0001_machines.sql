@@ -1,7 +1,7 @@
 -- Teams, their keys, and machines with all that machines need.
 --
 -- Written for SQLite and PostgreSQL. Times are microseconds since 1970. Rows of objects that clients
--- know are kept for a while after deletion (dt_deleted; see 0008_retention); lists read the indexes over the
+-- know are kept for a while after deletion (dt_deleted; see 0007_retention); lists read the indexes over the
 -- rows that are not deleted.
 
 -- One row: a known text, sealed. It opens under the key that everything else is sealed with.
