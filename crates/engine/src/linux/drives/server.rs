@@ -33,6 +33,8 @@ const STARTED_MAX: Duration = Duration::from_secs(15);
 /// What all its processes may take of the host's memory, the files in it that they keep included: some 7 MiB for
 /// each.
 const MEMORY_BYTES: u64 = 2 << 30;
+/// The pause before another try to unmount what is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How long one of its processes may take to be gone.
 const ENDED_MAX: Duration = Duration::from_secs(5);
 
@@ -211,13 +213,27 @@ impl Server {
             self.gate.resume().await?;
             self.gate.close().await?;
         }
-        let removed = mounts::unmount(&self.folder).and_then(|()| {
+        let unmounted = self.unmount().await;
+        let removed = unmounted.and_then(|()| {
             absent_ok(fs::remove_dir_all(&self.folder))?;
             // Other networks' files may lie there.
             let _ = self.folder.parent().map(fs::remove_dir);
             Ok(())
         });
         removed.map_err(|error| self.failed("remove the files of", error))
+    }
+
+    /// Unmounts its folder. A process that is just being started has for a moment what we had open there.
+    async fn unmount(&self) -> io::Result<()> {
+        let begun = Instant::now();
+        loop {
+            match mounts::unmount(&self.folder) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < ENDED_MAX => {
+                    sleep(BUSY_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Whether anything of it is left.
