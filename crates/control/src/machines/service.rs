@@ -144,6 +144,11 @@ pub async fn usable(
 pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
     let tx = app.store.begin().await?;
     let machine = usable(&*tx, caller, id, "start").await?;
+    // Its host lost it, and it comes up already: that is what is wanted.
+    let open = machine_events::service::open_of(&*tx, id).await?;
+    if let Some(event) = open.filter(|event| event.unordered) {
+        return Ok((event, machine));
+    }
     if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Start).await? {
         return Ok((event, machine));
     }
