@@ -144,11 +144,6 @@ pub async fn usable(
 pub async fn start(app: &App, caller: &Caller, id: &MachineId) -> Result<Ordered> {
     let tx = app.store.begin().await?;
     let machine = usable(&*tx, caller, id, "start").await?;
-    // Its host lost it, and it comes up already: that is what is wanted.
-    let open = machine_events::service::open_of(&*tx, id).await?;
-    if let Some(event) = open.filter(|event| event.unordered) {
-        return Ok((event, machine));
-    }
     if let Some(event) = same_or_conflict(&tx, &machine, MachineEventName::Start).await? {
         return Ok((event, machine));
     }
@@ -218,10 +213,11 @@ async fn cancel(app: &App, tx: &Tx, machine: &mut Model, event: &EventRow) -> Re
     lifecycle::take_back(tx, machine, event.name.0).await
 }
 
-/// The open event if it is of the same kind; any other one is in the way.
+/// The open event if it is of the same kind; any other one is in the way. A machine that its host has lost comes
+/// up already, which is what a start wants too.
 pub async fn same_or_conflict(tx: &Tx, machine: &Model, name: MachineEventName) -> Result<Option<EventRow>> {
     let Some(event) = machine_events::service::open_of(&**tx, &machine.id.0).await? else { return Ok(None) };
-    if event.name.0 == name {
+    if event.name.0 == name || (event.unordered && name == MachineEventName::Start) {
         return Ok(Some(event));
     }
     Err(in_the_way(machine, event))
