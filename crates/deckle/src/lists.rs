@@ -99,3 +99,18 @@ pub fn limit(text: &str) -> Result<Limit, String> {
     let limit = text.parse().ok().and_then(Limit::new);
     limit.ok_or_else(|| format!("expected a whole number from 1 to {LIMIT_MAX}"))
 }
+
+/// The one of these templates that has this id, or else this exact name, where there is one.
+pub fn by_id_or_name<T>(all: Vec<T>, wanted: &str, told: fn(&T) -> (&str, &str)) -> Result<Option<T>> {
+    let (mut of_id, of_others): (Vec<T>, Vec<T>) = all.into_iter().partition(|one| told(one).0 == wanted);
+    if let Some(found) = of_id.pop() {
+        return Ok(Some(found));
+    }
+    let mut named = of_others.into_iter().filter(|one| told(one).1 == wanted);
+    match (named.next(), named.next()) {
+        (Some(one), Some(other)) => {
+            bail!("two templates are called {wanted:?}: say {} or {}", told(&one).0, told(&other).0)
+        }
+        (found, _) => Ok(found),
+    }
+}

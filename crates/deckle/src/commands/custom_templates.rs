@@ -1,6 +1,6 @@
 //! `deckle custom-template`: what a team makes of its machines' disks.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use deckle_api::custom_templates::{
     CreateCustomTemplate, CustomTemplate, CustomTemplateOrder, CustomTemplateOrdered, ListCustomTemplates,
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::confirm;
 use crate::Cli;
 use crate::client::Client;
-use crate::lists::{Paging, one_of};
+use crate::lists::{Paging, by_id_or_name, one_of};
 use crate::output::{Shown, items, view};
 use crate::waiting::{self, WaitFlags};
 
@@ -112,16 +112,7 @@ async fn finish(cli: &Cli, client: &Client, flags: WaitFlags, answer: Value) -> 
 pub async fn find(client: &Client, wanted: &str) -> Result<Option<CustomTemplate>> {
     let all = Paging::everything().fetch(client, PATH, &ListCustomTemplates::default()).await?;
     let all = items(&all).iter().map(view::<CustomTemplate>).collect::<Result<Vec<_>>>()?;
-    if let Some(found) = all.iter().find(|template| template.id.as_str() == wanted) {
-        return Ok(Some(found.clone()));
-    }
-    let mut named = all.into_iter().filter(|template| template.name == wanted);
-    match (named.next(), named.next()) {
-        (Some(one), Some(other)) => {
-            bail!("two templates are called {wanted:?}: say {} or {}", one.id, other.id)
-        }
-        (found, _) => Ok(found),
-    }
+    by_id_or_name(all, wanted, |template| (template.id.as_str(), &template.name))
 }
 
 impl Shown for CustomTemplate {

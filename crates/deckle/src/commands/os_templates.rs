@@ -1,12 +1,12 @@
 //! `deckle os-template`: what machines are made from.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use deckle_api::os_templates::{ListOsTemplates, OsTemplate};
 
 use crate::Cli;
 use crate::client::Client;
-use crate::lists::Paging;
+use crate::lists::{Paging, by_id_or_name};
 use crate::output::{Shown, items, or_dash, view};
 
 /// What can be asked of templates of operating systems.
@@ -36,16 +36,7 @@ impl Verb {
 pub async fn find(client: &Client, wanted: &str) -> Result<Option<OsTemplate>> {
     let all = Paging::everything().fetch(client, "/v1/os-templates", &ListOsTemplates::default()).await?;
     let all = items(&all).iter().map(view::<OsTemplate>).collect::<Result<Vec<_>>>()?;
-    if let Some(found) = all.iter().find(|template| template.id.as_str() == wanted) {
-        return Ok(Some(found.clone()));
-    }
-    let mut named = all.into_iter().filter(|template| template.name == wanted);
-    match (named.next(), named.next()) {
-        (Some(one), Some(other)) => {
-            bail!("two templates are called {wanted:?}: say {} or {}", one.id, other.id)
-        }
-        (found, _) => Ok(found),
-    }
+    by_id_or_name(all, wanted, |template| (template.id.as_str(), &template.name))
 }
 
 impl Shown for OsTemplate {
